@@ -1,0 +1,1 @@
+//! The proxy-wasm shell of Gatelatch: the one place that makes host calls.

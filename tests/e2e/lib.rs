@@ -1,0 +1,1 @@
+//! Tests of the whole product: real Envoy, real OpenID provider, real browser.
