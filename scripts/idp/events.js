@@ -49,6 +49,6 @@ function aboutError(error) {
   return {
     error: error.error ?? error.name,
     error_description: error.error_description ?? error.message,
-    error_detail: error.error_detail,
+    error_detail: error.error_detail ?? error.cause?.code,
   };
 }
