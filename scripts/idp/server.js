@@ -37,6 +37,7 @@ const server = createServer((req, res) => {
     res.destroy();
   });
 });
+server.keepAliveTimeout = 60_000; // longer than the gateway holds an idle connection
 server.on('error', (error) => {
   console.error(`local identity provider: cannot listen on ${options.host}:${options.port}: ${error.code}`);
   process.exit(1);
