@@ -48,9 +48,11 @@ def main() -> int:
 
 def run(options: Options, console: Console, children: list[Child]) -> None:
     # Taken ports are told first: before anything is installed, built or started.
-    ports = choose_ports(options)
+    ports = None if options.build_only else choose_ports(options)
     (options.run_dir / "logs").mkdir(parents=True, exist_ok=True)
     set_up_and_build(options, console)
+    if ports is None:
+        return
     keys = prepare_keys(options)
     write_environment(options, keys)
     children += make_children(options, ports, keys)

@@ -48,6 +48,7 @@ class Options:
     ready_file: Path | None
     driven: bool
     build: bool
+    build_only: bool
     wasm: Path
     binary: Path
     envoy: Path
@@ -83,6 +84,7 @@ def read_options(argv: list[str]) -> Options:
         ready_file=Path(a.ready_file).absolute() if a.ready_file else None,
         driven=a.driven,
         build=not a.no_build,
+        build_only=a.build_only,
         wasm=Path(a.wasm or target / "gatelatch.wasm").absolute(),
         binary=Path(a.binary or target / "native" / "gatelatch").absolute(),
         envoy=envoy_binary(setting(None, "GATELATCH_ENVOY")),
@@ -111,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--ports", choices=("fixed", "auto"), default="fixed", help="the documented ports, or free ones")
     p.add_argument("--ready-file", metavar="FILE", help="written when all is ready: JSON with URLs, paths, processes")
     p.add_argument("--driven", action="store_true", help="for tests: JSON on standard output, commands on standard input")
+    p.add_argument("--build-only", action="store_true", help="install and build, start nothing")
     p.add_argument("--no-build", action="store_true", help="use what is installed and built already")
     p.add_argument("--wasm", metavar="FILE", help="the filter (target/gatelatch.wasm)")
     p.add_argument("--binary", metavar="FILE", help="the control service (target/native/gatelatch)")
