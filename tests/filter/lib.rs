@@ -1,1 +1,35 @@
-//! Tests of the compiled filter in a small stateful host.
+//! Tests of the compiled filter, and the small stateful host in which they run it.
+//!
+//! The host behaves as Envoy does where a filter can tell the difference: shared data and queues
+//! with their corner cases, header maps of bytes, deferred local replies that pass through the
+//! filter's own response callback, callouts that belong to the root context. It has no sockets, no
+//! threads, a clock that tests move and entropy that is the same in every run. What a filter must
+//! not do in Envoy (a second local reply, header access after it has let go of the request, a
+//! header that cannot travel) and every trap fail the test with the last log lines and host calls.
+//!
+//! A [`Host`] is one Envoy process, a [`Vm`] one of its workers, a [`Stream`] one request.
+
+#![forbid(unsafe_code)]
+
+mod abi;
+mod callout;
+mod guest;
+mod headers;
+mod host;
+mod module;
+mod process;
+mod shared;
+mod status;
+mod stream;
+mod telemetry;
+mod vm;
+
+pub use callout::{Callout, Request};
+pub use headers::Headers;
+pub use host::Host;
+pub use module::Module;
+pub use process::Cluster;
+pub use status::{Level, Status};
+pub use stream::{Forwarded, Reply, State, Stream};
+pub use telemetry::LogLine;
+pub use vm::{HostCalls, Vm};
