@@ -74,7 +74,7 @@ function session() {
   return `<dl>
 <div><dt>Session</dt><dd id="state">asking the gateway…</dd></div>
 <div><dt>Token lives for</dt><dd><span id="left">–</span></dd></div>
-<div><dt>until</dt><dd id="until">–</dd></div>
+<div><dt>Until</dt><dd id="until">–</dd></div>
 </dl>
 <div class="bar" aria-hidden="true"><span id="bar"></span></div>`;
 }

@@ -12,6 +12,7 @@ header { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center
 .brand { margin: 0; font-weight: 700; } .brand span { color: var(--soft); font-weight: 400; }
 nav { display: flex; gap: 1rem; }
 a { color: var(--accent); } nav a[aria-current] { color: inherit; text-decoration: none; font-weight: 600; }
+section > :last-child { margin-bottom: 0; }
 section { margin: 0 0 1.25rem; padding: 1.5rem; background: var(--card); border: 1px solid var(--line); border-radius: 0.75rem; }
 h1 { margin: 0 0 0.25rem; font-size: 1.7rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { margin: 0 0 0.5rem; font-size: 1.1rem; }

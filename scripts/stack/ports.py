@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def free_port(held: list[socket.socket]) -> int:
         # A name that ends with its process is the lock between stacks that choose at once.
         mark = socket.socket(socket.AF_UNIX)
         try:
-            mark.bind(f"\0gatelatch-port-{port}")
+            if sys.platform == "linux":
+                mark.bind(f"\0gatelatch-port-{port}")
         except OSError:
             mark.close()
             continue
