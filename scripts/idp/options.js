@@ -26,6 +26,7 @@ export function readOptions(env = process.env) {
     runDir,
     issuer: `http://localhost:${port}`,
     eventsFile: join(runDir, 'idp-events.jsonl'),
+    stateFile: join(runDir, 'idp-state.json'),
     keysFile: join(runDir, 'idp-keys.json'),
     clientSecret,
     publicUrls: [...new Set(publicUrls)],

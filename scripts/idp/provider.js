@@ -5,12 +5,11 @@ import Provider from 'oidc-provider';
 
 import { claimsByScope, findAccount } from './accounts.js';
 import { errorPage, signedOutPage, signOutPage } from './pages.js';
-import { createStore } from './store.js';
 
-/** Builds the provider from the options and the keys. */
-export function createProvider(options, keys) {
+/** Builds the provider from the options, the keys and the storage adapter. */
+export function createProvider(options, keys, adapter) {
   return new Provider(options.issuer, {
-    adapter: createStore(),
+    adapter,
     clients: [client(options)],
     jwks: keys.jwks,
     cookies: {

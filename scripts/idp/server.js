@@ -5,7 +5,7 @@
 //
 // GATELATCH_CLIENT_SECRET               the secret of the client "gatelatch" (required)
 // GATELATCH_IDP_HOST, _PORT             where it listens (127.0.0.1, 9400)
-// GATELATCH_IDP_RUN_DIR                 its keys and its event log (.run)
+// GATELATCH_IDP_RUN_DIR                 its keys, its event log, its sessions between runs (.run)
 // GATELATCH_IDP_PUBLIC_URLS             more origins that log in here, separated by commas
 // GATELATCH_IDP_BACKCHANNEL_LOGOUT_URI  where it reports ended sessions
 // GATELATCH_IDP_ACCESS_TTL, _ID_TTL, _CODE_TTL, _REFRESH_TTL, _SESSION_TTL, _GRANT_TTL,
@@ -19,11 +19,13 @@ import { handleInteraction, isInteraction } from './interaction.js';
 import { loadKeys } from './keys.js';
 import { readOptions } from './options.js';
 import { createProvider } from './provider.js';
+import { createStore } from './store.js';
 
 const options = readOptions();
 mkdirSync(options.runDir, { recursive: true });
 
-const provider = createProvider(options, loadKeys(options.keysFile));
+const store = createStore(options.stateFile);
+const provider = createProvider(options, loadKeys(options.keysFile), store.adapter);
 recordEvents(provider, options.eventsFile);
 const answer = provider.callback();
 
@@ -47,5 +49,8 @@ server.listen({ host: options.host, port: options.port, backlog: 4096 }, () => {
 });
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
-  process.on(signal, () => process.exit(0));
+  process.on(signal, () => {
+    store.save();
+    process.exit(0);
+  });
 }

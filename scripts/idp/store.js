@@ -1,6 +1,10 @@
 // The provider's storage: maps in memory, entries leave when they expire. The library's own
 // in-memory adapter forgets the oldest of 1000 entries, which under load would look like
-// revocation; this one only forgets what has expired.
+// revocation; this one only forgets what has expired. An orderly stop writes everything to a file
+// (mode 0600: it holds live tokens) that the next start takes over; a killed provider has
+// forgotten all, as an operator's would not.
+
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
 const PRUNE_EVERY_MS = 30_000;
 
@@ -10,8 +14,11 @@ const GRANTABLE = new Set([
   'BackchannelAuthenticationRequest', 'PreAuthorizedCode',
 ]);
 
-/** Returns the adapter factory for `new Provider(issuer, { adapter })`. */
-export function createStore() {
+/**
+ * Takes over what `file` holds. `adapter` is the factory for `new Provider(issuer, { adapter })`;
+ * `save` writes the file.
+ */
+export function createStore(file) {
   const entries = new Map(); // "Model:id" -> { payload, expiresAt }
   const byGrant = new Map(); // grant id -> set of entry keys
   const byUid = new Map(); // session uid -> session id
@@ -40,17 +47,33 @@ export function createStore() {
   };
   setInterval(prune, PRUNE_EVERY_MS).unref();
 
-  return (model) => ({
+  const put = (model, id, payload, expiresAt) => {
+    const key = `${model}:${id}`;
+    drop(key);
+    entries.set(key, { payload, expiresAt });
+    if (model === 'Session') byUid.set(payload.uid, id);
+    if (GRANTABLE.has(model) && payload.grantId) {
+      if (!byGrant.has(payload.grantId)) byGrant.set(payload.grantId, new Set());
+      byGrant.get(payload.grantId).add(key);
+    }
+  };
+
+  const save = () => {
+    prune();
+    // JSON has no Infinity; null stands for it.
+    const rows = [...entries].map(([key, { payload, expiresAt }]) => {
+      const colon = key.indexOf(':');
+      return [key.slice(0, colon), key.slice(colon + 1), payload, Number.isFinite(expiresAt) ? expiresAt : null];
+    });
+    writeFileSync(`${file}.new`, JSON.stringify(rows), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  };
+
+  for (const [model, id, payload, expiresAt] of takeOver(file)) put(model, id, payload, expiresAt ?? Infinity);
+
+  const adapter = (model) => ({
     async upsert(id, payload, expiresIn) {
-      const key = `${model}:${id}`;
-      drop(key);
-      const expiresAt = expiresIn === undefined ? Infinity : Date.now() + expiresIn * 1000;
-      entries.set(key, { payload, expiresAt });
-      if (model === 'Session') byUid.set(payload.uid, id);
-      if (GRANTABLE.has(model) && payload.grantId) {
-        if (!byGrant.has(payload.grantId)) byGrant.set(payload.grantId, new Set());
-        byGrant.get(payload.grantId).add(key);
-      }
+      put(model, id, payload, expiresIn === undefined ? Infinity : Date.now() + expiresIn * 1000);
     },
     async find(id) {
       return live(`${model}:${id}`)?.payload;
@@ -72,4 +95,17 @@ export function createStore() {
       for (const key of [...(byGrant.get(grantId) ?? [])]) drop(key);
     },
   });
+  return { adapter, save };
+}
+
+// Read once and removed: a later start must not bring tokens back that were spent meanwhile.
+function takeOver(file) {
+  try {
+    const rows = JSON.parse(readFileSync(file, 'utf8'));
+    rmSync(file);
+    return rows;
+  } catch (error) {
+    if (error.code === 'ENOENT') return [];
+    throw new Error(`${file} cannot be read (${error.message}); delete it to start without sessions.`);
+  }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shlex
 import signal
 import sys
 
@@ -117,7 +118,7 @@ def read_commands() -> list[str]:
 
 def write_environment(options: Options, keys: Keys) -> None:
     """`envoy.env`: the filter's variables for an Envoy that is started by hand."""
-    lines = [f"{name}='{value}'" for name, value in keys.vm_environment().items()]
+    lines = [f"{name}={shlex.quote(value)}" for name, value in keys.vm_environment().items()]
     write_private(options.run_dir / "envoy.env", "\n".join(lines))
 
 
