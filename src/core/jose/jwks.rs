@@ -39,8 +39,8 @@ impl JwksError {
     }
 }
 
-/// The public keys of an issuer.
-#[derive(Clone)]
+/// The public keys of an issuer; by default none, as before the first fetch.
+#[derive(Clone, Default)]
 pub struct JwkSet {
     keys: Vec<VerifyKey>,
 }
@@ -82,7 +82,7 @@ impl JwkSet {
             .collect()
     }
 
-    /// How many usable keys there are; never zero.
+    /// How many usable keys there are.
     pub fn usable_keys(&self) -> usize {
         self.keys.len()
     }
