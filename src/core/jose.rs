@@ -68,7 +68,9 @@ impl Algorithm {
 
     /// Reads the value of `alg`. The comparison is case-sensitive (RFC 7515 section 4.1.1).
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 
     /// The value of `alg`.
@@ -206,7 +208,10 @@ mod tests {
     /// J1
     #[test]
     fn algorithm_names_are_case_sensitive_and_none_is_never_one() {
-        for name in ["none", "None", "NONE", "nOnE", "", "hs256", "Hs256", "rs256", "eddsa", "EDDSA", "HS256 "] {
+        for name in [
+            "none", "None", "NONE", "nOnE", "", "hs256", "Hs256", "rs256", "eddsa", "EDDSA",
+            "HS256 ",
+        ] {
             assert_eq!(Algorithm::parse(name), None, "{name:?}");
         }
     }

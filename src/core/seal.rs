@@ -90,7 +90,13 @@ impl Sealer {
         let aad = associated_data(purpose, key.tag);
         let ciphertext = key
             .cipher()
-            .encrypt(&XNonce::from(nonce), Payload { msg: plaintext, aad: &aad })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: plaintext,
+                    aad: &aad,
+                },
+            )
             .map_err(|_| SealError::TooLarge)?;
         let sealed = [&[VERSION], key.tag.as_slice(), &nonce, &ciphertext].concat();
         Ok(encode_base64url(&sealed))
@@ -110,13 +116,20 @@ impl Sealer {
         }
         let aad = associated_data(purpose, *tag);
         // Tags are short, so two keys may share one: try each.
-        std::iter::once(&self.first).chain(&self.others).filter(|key| key.tag == *tag).find_map(
-            |key| {
+        std::iter::once(&self.first)
+            .chain(&self.others)
+            .filter(|key| key.tag == *tag)
+            .find_map(|key| {
                 key.cipher()
-                    .decrypt(&XNonce::from(*nonce), Payload { msg: ciphertext, aad: &aad })
+                    .decrypt(
+                        &XNonce::from(*nonce),
+                        Payload {
+                            msg: ciphertext,
+                            aad: &aad,
+                        },
+                    )
                     .ok()
-            },
-        )
+            })
     }
 }
 
@@ -138,7 +151,10 @@ impl SealingKey {
         for (to, from) in short_tag.iter_mut().zip(tag) {
             *to = from;
         }
-        Self { tag: short_tag, key: Zeroizing::new(from.derive(&message)) }
+        Self {
+            tag: short_tag,
+            key: Zeroizing::new(from.derive(&message)),
+        }
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
@@ -185,8 +201,12 @@ mod tests {
     fn what_was_sealed_opens_under_every_kind_of_session_key() {
         for sealer in [
             one(),
-            sealer(vec![SessionKey::eddsa_pem("e", TestKey::Ed25519.pem()).unwrap()]),
-            sealer(vec![SessionKey::es256_pem("p", TestKey::P256.pem()).unwrap()]),
+            sealer(vec![
+                SessionKey::eddsa_pem("e", TestKey::Ed25519.pem()).unwrap(),
+            ]),
+            sealer(vec![
+                SessionKey::es256_pem("p", TestKey::P256.pem()).unwrap(),
+            ]),
         ] {
             let sealed = seal(&sealer, b"state");
             assert_eq!(sealer.open(COOKIE, &sealed).as_deref(), Some(&b"state"[..]));
@@ -206,13 +226,21 @@ mod tests {
     fn the_derived_key_and_tag_stay_the_same_from_release_to_release() {
         let key = one().first;
         assert_eq!(encode_base64url(&key.tag), "wk4S3A");
-        assert_eq!(encode_base64url(&*key.key), "ExIGuid4vnvmjx9mahD0zW2YAXEhB1aDf4JYORb2V7o");
+        assert_eq!(
+            encode_base64url(&*key.key),
+            "ExIGuid4vnvmjx9mahD0zW2YAXEhB1aDf4JYORb2V7o"
+        );
     }
 
     #[test]
     fn a_value_does_not_open_for_another_purpose() {
         let sealed = seal(&one(), b"state");
-        for purpose in ["", "__Secure-gatelatch-login-2", "__Secure-gatelatch-login-", "__secure-gatelatch-login-1"] {
+        for purpose in [
+            "",
+            "__Secure-gatelatch-login-2",
+            "__Secure-gatelatch-login-",
+            "__secure-gatelatch-login-1",
+        ] {
             assert_eq!(one().open(purpose, &sealed), None, "{purpose}");
         }
     }
@@ -224,7 +252,11 @@ mod tests {
             for bit in 0..8 {
                 let mut flipped = sealed.clone();
                 flipped[index] ^= 1 << bit;
-                assert_eq!(one().open(COOKIE, &encode_base64url(&flipped)), None, "{index} {bit}");
+                assert_eq!(
+                    one().open(COOKIE, &encode_base64url(&flipped)),
+                    None,
+                    "{index} {bit}"
+                );
             }
         }
     }
@@ -235,7 +267,12 @@ mod tests {
         for length in 0..sealed.len() {
             assert_eq!(one().open(COOKIE, &sealed[..length]), None, "{length}");
         }
-        for text in [format!("{sealed}="), format!("{sealed}A"), format!(" {sealed}"), "\u{e4}".into()] {
+        for text in [
+            format!("{sealed}="),
+            format!("{sealed}A"),
+            format!(" {sealed}"),
+            "\u{e4}".into(),
+        ] {
             assert_eq!(one().open(COOKIE, &text), None, "{text}");
         }
         assert_eq!(one().open(COOKIE, &"A".repeat(MAX_SEALED_CHARS + 4)), None);
@@ -248,21 +285,34 @@ mod tests {
         let of_old = seal(&one(), b"old");
         let of_new = seal(&rotated, b"new");
         assert_eq!(rotated.open(COOKIE, &of_old).as_deref(), Some(&b"old"[..]));
-        assert_eq!(sealer(vec![new]).open(COOKIE, &of_new).as_deref(), Some(&b"new"[..]));
+        assert_eq!(
+            sealer(vec![new]).open(COOKIE, &of_new).as_deref(),
+            Some(&b"new"[..])
+        );
         assert_eq!(one().open(COOKIE, &of_new), None);
     }
 
     #[test]
     fn the_same_secret_under_another_kid_or_the_same_kid_with_another_secret_does_not_open() {
         let sealed = seal(&one(), b"state");
-        assert_eq!(sealer(vec![hs256("k2", &[1; 32])]).open(COOKIE, &sealed), None);
-        assert_eq!(sealer(vec![hs256("k1", &[2; 32])]).open(COOKIE, &sealed), None);
+        assert_eq!(
+            sealer(vec![hs256("k2", &[1; 32])]).open(COOKIE, &sealed),
+            None
+        );
+        assert_eq!(
+            sealer(vec![hs256("k1", &[2; 32])]).open(COOKIE, &sealed),
+            None
+        );
     }
 
     #[test]
     fn size_is_bounded_and_the_largest_value_fits_a_cookie() {
         let most = seal(&one(), &[0; MAX_PLAINTEXT_BYTES]);
-        assert!(most.len() + COOKIE.len() + 32 < MAX_SEALED_CHARS, "{}", most.len());
+        assert!(
+            most.len() + COOKIE.len() + 32 < MAX_SEALED_CHARS,
+            "{}",
+            most.len()
+        );
         assert!(one().open(COOKIE, &most).is_some());
         assert_eq!(
             one().seal(COOKIE, &[0; MAX_PLAINTEXT_BYTES + 1], &mut Counter(0)),

@@ -35,8 +35,23 @@ pub const MAX_BYTES: usize = 4096;
 /// Claims with a meaning of their own, here or in another kind of token. An operator's claim may
 /// not have one of these names.
 pub const RESERVED_CLAIMS: [&str; 17] = [
-    "iss", "aud", "sub", "sid", "jti", "iat", "exp", "nbf", "auth_time", "session_iat",
-    "session_exp", "nonce", "azp", "at_hash", "c_hash", "events", "cnf",
+    "iss",
+    "aud",
+    "sub",
+    "sid",
+    "jti",
+    "iat",
+    "exp",
+    "nbf",
+    "auth_time",
+    "session_iat",
+    "session_exp",
+    "nonce",
+    "azp",
+    "at_hash",
+    "c_hash",
+    "events",
+    "cnf",
 ];
 
 /// The longest `sid` and `jti`, in characters.
@@ -122,7 +137,11 @@ pub fn mint(keys: &SessionKeys, claims: &SessionClaims) -> Result<String, MintEr
         return Err(MintError::ReservedClaim);
     }
     let payload = Value::Object(members(claims)).to_string();
-    let own = SessionExpect { iss: &claims.iss, aud: &claims.aud, clock_skew: 0 };
+    let own = SessionExpect {
+        iss: &claims.iss,
+        aud: &claims.aud,
+        clock_skew: 0,
+    };
     read_claims(payload.as_bytes(), &own, claims.iat).map_err(|fault| match fault {
         TokenError::TooLarge => MintError::TooLarge,
         fault => MintError::Unacceptable(fault),
@@ -198,7 +217,10 @@ fn read_claims(
         auth_time: required_date(&set, "auth_time")?,
         session_iat: required_date(&set, "session_iat")?,
         session_exp,
-        claims: set.into_iter().filter(|(name, _)| !is_reserved(name)).collect(),
+        claims: set
+            .into_iter()
+            .filter(|(name, _)| !is_reserved(name))
+            .collect(),
     })
 }
 

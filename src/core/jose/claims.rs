@@ -112,7 +112,10 @@ mod tests {
             assert_eq!(optional_string(&set, name, 9), Err(TokenError::Claim(name)));
         }
         assert_eq!(optional_string(&set, "absent", 9), Ok(None));
-        assert_eq!(required_string(&set, "absent", 9), Err(TokenError::Claim("absent")));
+        assert_eq!(
+            required_string(&set, "absent", 9),
+            Err(TokenError::Claim("absent"))
+        );
     }
 
     /// I3
@@ -130,18 +133,38 @@ mod tests {
     fn an_issuer_is_compared_byte_by_byte() {
         let set = claims(json!({"iss": "https://idp.example/"}));
         assert_eq!(check_issuer(&set, "https://idp.example/"), Ok(()));
-        for other in ["https://idp.example", "HTTPS://idp.example/", "https://idp.example//", ""] {
-            assert_eq!(check_issuer(&set, other), Err(TokenError::Issuer), "{other}");
+        for other in [
+            "https://idp.example",
+            "HTTPS://idp.example/",
+            "https://idp.example//",
+            "",
+        ] {
+            assert_eq!(
+                check_issuer(&set, other),
+                Err(TokenError::Issuer),
+                "{other}"
+            );
         }
-        assert_eq!(check_issuer(&claims(json!({"iss": ["a"]})), "a"), Err(TokenError::Issuer));
+        assert_eq!(
+            check_issuer(&claims(json!({"iss": ["a"]})), "a"),
+            Err(TokenError::Issuer)
+        );
         assert_eq!(check_issuer(&ClaimSet::new(), ""), Err(TokenError::Issuer));
     }
 
     #[test]
     fn audiences_are_a_string_or_an_array_of_strings() {
         assert_eq!(audiences(&claims(json!({"aud": "a"}))), Ok(vec!["a"]));
-        assert_eq!(audiences(&claims(json!({"aud": ["a", "b"]}))), Ok(vec!["a", "b"]));
-        for bad in [json!({}), json!({"aud": 1}), json!({"aud": ["a", 1]}), json!({"aud": {"a": 1}})] {
+        assert_eq!(
+            audiences(&claims(json!({"aud": ["a", "b"]}))),
+            Ok(vec!["a", "b"])
+        );
+        for bad in [
+            json!({}),
+            json!({"aud": 1}),
+            json!({"aud": ["a", 1]}),
+            json!({"aud": {"a": 1}}),
+        ] {
             assert_eq!(audiences(&claims(bad)), Err(TokenError::Audience));
         }
     }
@@ -149,7 +172,8 @@ mod tests {
     /// J6
     #[test]
     fn iat_and_nbf_may_lie_in_the_future_by_the_clock_skew_and_no_more() {
-        let begun = |iat: u64, nbf: u64| check_begun(&claims(json!({"iat": iat, "nbf": nbf})), 1000, 30);
+        let begun =
+            |iat: u64, nbf: u64| check_begun(&claims(json!({"iat": iat, "nbf": nbf})), 1000, 30);
         assert_eq!(begun(1030, 1030), Ok(1030));
         assert_eq!(begun(1031, 1000), Err(TokenError::NotYetValid));
         assert_eq!(begun(1000, 1031), Err(TokenError::NotYetValid));

@@ -67,7 +67,10 @@ impl<'a> CompactJws<'a> {
 impl Header {
     fn parse(text: &[u8]) -> Result<Self, TokenError> {
         let members = parse_object(text, MAX_HEADER_BYTES).map_err(|_| TokenError::Malformed)?;
-        if ["crit", "b64", "zip"].into_iter().any(|name| members.contains_key(name)) {
+        if ["crit", "b64", "zip"]
+            .into_iter()
+            .any(|name| members.contains_key(name))
+        {
             return Err(TokenError::Malformed);
         }
         let algorithm = string(&members, "alg")?.ok_or(TokenError::Malformed)?;
@@ -84,7 +87,9 @@ impl Header {
     pub fn is_type(&self, name: &str) -> bool {
         self.typ.as_deref().is_some_and(|typ| {
             let typ = typ.to_ascii_lowercase();
-            typ.strip_prefix("application/").unwrap_or(&typ).eq_ignore_ascii_case(name)
+            typ.strip_prefix("application/")
+                .unwrap_or(&typ)
+                .eq_ignore_ascii_case(name)
         })
     }
 }
@@ -112,16 +117,25 @@ mod tests {
     use crate::jose::encode_base64url;
 
     fn token(header: &str, payload: &str) -> String {
-        format!("{}.{}.c2ln", encode_base64url(header.as_bytes()), encode_base64url(payload.as_bytes()))
+        format!(
+            "{}.{}.c2ln",
+            encode_base64url(header.as_bytes()),
+            encode_base64url(payload.as_bytes())
+        )
     }
 
     fn error(token: &str) -> TokenError {
-        CompactJws::parse(token, 4096).err().expect("must be refused")
+        CompactJws::parse(token, 4096)
+            .err()
+            .expect("must be refused")
     }
 
     #[test]
     fn the_parts_of_a_token_are_read() {
-        let token = token(r#"{"alg":"ES256","kid":"k","typ":"JWT","cty":"x","x":[1]}"#, "{}");
+        let token = token(
+            r#"{"alg":"ES256","kid":"k","typ":"JWT","cty":"x","x":[1]}"#,
+            "{}",
+        );
         let jws = CompactJws::parse(&token, 4096).unwrap();
         assert_eq!(
             jws.header,
@@ -134,17 +148,26 @@ mod tests {
         );
         assert_eq!(jws.payload, b"{}");
         assert_eq!(jws.signature, b"sig");
-        assert_eq!(format!("{}.{}", jws.signing_input, jws.signature_text), token);
+        assert_eq!(
+            format!("{}.{}", jws.signing_input, jws.signature_text),
+            token
+        );
     }
 
     /// J1
     #[test]
     fn alg_none_or_unknown_or_absent_is_refused() {
         for alg in ["none", "None", "NONE", "hs256", "HS512", "RSA-OAEP"] {
-            assert_eq!(error(&token(&format!(r#"{{"alg":"{alg}"}}"#), "{}")), TokenError::Algorithm);
+            assert_eq!(
+                error(&token(&format!(r#"{{"alg":"{alg}"}}"#), "{}")),
+                TokenError::Algorithm
+            );
         }
         assert_eq!(error(&token("{}", "{}")), TokenError::Malformed);
-        assert_eq!(error(&token(r#"{"alg":["HS256"]}"#, "{}")), TokenError::Malformed);
+        assert_eq!(
+            error(&token(r#"{"alg":["HS256"]}"#, "{}")),
+            TokenError::Malformed
+        );
     }
 
     /// J3
@@ -164,7 +187,11 @@ mod tests {
             r#""HS256""#,
             r#"{"alg":"HS256"} "x""#,
         ] {
-            assert_eq!(error(&token(header, "{}")), TokenError::Malformed, "{header}");
+            assert_eq!(
+                error(&token(header, "{}")),
+                TokenError::Malformed,
+                "{header}"
+            );
         }
     }
 
@@ -176,7 +203,12 @@ mod tests {
         let jws = CompactJws::parse(&token, 4096).unwrap();
         assert_eq!(
             jws.header,
-            Header { algorithm: Algorithm::Hs256, kid: None, typ: None, cty: None }
+            Header {
+                algorithm: Algorithm::Hs256,
+                kid: None,
+                typ: None,
+                cty: None
+            }
         );
     }
 
@@ -214,7 +246,10 @@ mod tests {
 
     #[test]
     fn a_token_beyond_the_bound_is_refused_unread() {
-        assert_eq!(CompactJws::parse("....", 3).err(), Some(TokenError::TooLarge));
+        assert_eq!(
+            CompactJws::parse("....", 3).err(),
+            Some(TokenError::TooLarge)
+        );
     }
 
     #[test]
@@ -225,7 +260,12 @@ mod tests {
             typ: Some(typ.into()),
             cty: None,
         };
-        for typ in ["logout+jwt", "Logout+JWT", "application/logout+jwt", "APPLICATION/logout+jwt"] {
+        for typ in [
+            "logout+jwt",
+            "Logout+JWT",
+            "application/logout+jwt",
+            "APPLICATION/logout+jwt",
+        ] {
             assert!(header(typ).is_type("logout+jwt"), "{typ}");
         }
         for typ in ["", "jwt", "logout+jwt;", "text/logout+jwt", "application/"] {

@@ -44,9 +44,12 @@ pub fn parse_object(text: &[u8], limit: usize) -> Result<Map<String, Value>, Jso
     }
     let fault = Cell::new(JsonError::Malformed);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth_left: MAX_DEPTH, fault: &fault }
-        .deserialize(&mut reader)
-        .map_err(|_| fault.get())?;
+    let value = Strict {
+        depth_left: MAX_DEPTH,
+        fault: &fault,
+    }
+    .deserialize(&mut reader)
+    .map_err(|_| fault.get())?;
     reader.end().map_err(|_| JsonError::Malformed)?;
     match value {
         Value::Object(members) => Ok(members),
@@ -69,7 +72,9 @@ pub fn numeric_date(value: &Value) -> Option<UnixSeconds> {
 
 fn whole_seconds(seconds: f64) -> Option<u64> {
     // The range is tested before the cast; 253402300800 is a double without loss.
-    (0.0..253_402_300_800.0).contains(&seconds).then_some(seconds as u64)
+    (0.0..253_402_300_800.0)
+        .contains(&seconds)
+        .then_some(seconds as u64)
 }
 
 /// Builds a [`Value`], remembering in `fault` why it stopped: serde's error type can carry
@@ -204,10 +209,24 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        for text in ["", "{", "{}{}", "{} x", "{'a':1}", "{\"a\":1,}", "{\"a\":NaN}", "{\"a\":1e400}", "\u{feff}{}", r#"{"a":"\ud800"}"#] {
+        for text in [
+            "",
+            "{",
+            "{}{}",
+            "{} x",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "{\"a\":NaN}",
+            "{\"a\":1e400}",
+            "\u{feff}{}",
+            r#"{"a":"\ud800"}"#,
+        ] {
             assert_eq!(parse(text), Err(JsonError::Malformed), "{text}");
         }
-        assert_eq!(parse_object(b"{\"a\":\"\xff\"}", 64), Err(JsonError::Malformed));
+        assert_eq!(
+            parse_object(b"{\"a\":\"\xff\"}", 64),
+            Err(JsonError::Malformed)
+        );
     }
 
     #[test]
@@ -216,7 +235,10 @@ mod tests {
         assert!(parse(&nested(15)).is_ok());
         assert_eq!(parse(&nested(16)), Err(JsonError::TooDeep));
         assert_eq!(parse(&"{\"a\":".repeat(500)), Err(JsonError::TooDeep));
-        assert_eq!(parse_object("[".repeat(100_000).as_bytes(), 200_000), Err(JsonError::TooDeep));
+        assert_eq!(
+            parse_object("[".repeat(100_000).as_bytes(), 200_000),
+            Err(JsonError::TooDeep)
+        );
     }
 
     #[test]

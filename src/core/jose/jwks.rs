@@ -90,7 +90,9 @@ impl JwkSet {
 
 impl fmt::Debug for JwkSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|key| (key.kid(), key.algorithms()))).finish()
+        f.debug_list()
+            .entries(self.keys.iter().map(|key| (key.kid(), key.algorithms())))
+            .finish()
     }
 }
 
@@ -129,16 +131,35 @@ mod tests {
 
     #[test]
     fn a_document_that_is_no_key_set_is_refused() {
-        for body in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {
-            assert_eq!(JwkSet::parse(body.as_bytes()).err(), Some(JwksError::Malformed), "{body}");
+        for body in [
+            "",
+            "[]",
+            "{}",
+            r#"{"keys":{}}"#,
+            r#"{"keys":[],"keys":[]}"#,
+            "<html>",
+        ] {
+            assert_eq!(
+                JwkSet::parse(body.as_bytes()).err(),
+                Some(JwksError::Malformed),
+                "{body}"
+            );
         }
-        assert_eq!(parse(&json!({"keys": []})).err(), Some(JwksError::NoUsableKey));
-        assert_eq!(JwkSet::parse(&vec![b' '; MAX_BYTES + 1]).err(), Some(JwksError::TooLarge));
+        assert_eq!(
+            parse(&json!({"keys": []})).err(),
+            Some(JwksError::NoUsableKey)
+        );
+        assert_eq!(
+            JwkSet::parse(&vec![b' '; MAX_BYTES + 1]).err(),
+            Some(JwksError::TooLarge)
+        );
     }
 
     #[test]
     fn the_number_of_keys_and_of_candidates_is_bounded() {
-        let keys: Vec<_> = (0..100).map(|n| TestKey::P256.jwk(&format!("k{n}"))).collect();
+        let keys: Vec<_> = (0..100)
+            .map(|n| TestKey::P256.jwk(&format!("k{n}")))
+            .collect();
         let set = parse(&json!({ "keys": keys })).unwrap();
         assert_eq!(set.usable_keys(), MAX_KEYS);
         assert_eq!(set.candidates(None, Algorithm::Es256).len(), MAX_CANDIDATES);
@@ -150,7 +171,9 @@ mod tests {
     fn a_kid_selects_only_keys_that_have_it() {
         let mut nameless = TestKey::P256Other.jwk("");
         nameless.as_object_mut().unwrap().remove("kid");
-        let set = parse(&json!({"keys": [TestKey::P256.jwk("a"), nameless, TestKey::Rsa.jwk("a")]})).unwrap();
+        let set =
+            parse(&json!({"keys": [TestKey::P256.jwk("a"), nameless, TestKey::Rsa.jwk("a")]}))
+                .unwrap();
         assert_eq!(set.candidates(Some("a"), Algorithm::Es256).len(), 1);
         assert_eq!(set.candidates(Some("a"), Algorithm::Rs256).len(), 1);
         assert_eq!(set.candidates(Some("b"), Algorithm::Es256).len(), 0);

@@ -43,13 +43,20 @@ impl VerifyKey {
             return None;
         }
         if let Some(operations) = jwk.get("key_ops")
-            && !operations.as_array()?.iter().any(|operation| operation == "verify")
+            && !operations
+                .as_array()?
+                .iter()
+                .any(|operation| operation == "verify")
         {
             return None;
         }
         let kid = match jwk.get("kid") {
             None => None,
-            Some(kid) => Some(kid.as_str().filter(|kid| kid.len() <= MAX_KID_BYTES)?.to_owned()),
+            Some(kid) => Some(
+                kid.as_str()
+                    .filter(|kid| kid.len() <= MAX_KID_BYTES)?
+                    .to_owned(),
+            ),
         };
         let material = Material::from_jwk(jwk)?;
         let algorithms = match jwk.get("alg") {
@@ -238,7 +245,13 @@ mod tests {
         ] {
             assert!(read(&with(key, changes.clone())).is_none(), "{changes}");
         }
-        assert!(read(&with(TestKey::Rsa, json!({"use": "sig", "key_ops": ["verify"]}))).is_some());
+        assert!(
+            read(&with(
+                TestKey::Rsa,
+                json!({"use": "sig", "key_ops": ["verify"]})
+            ))
+            .is_some()
+        );
     }
 
     /// I10
@@ -257,7 +270,10 @@ mod tests {
             (TestKey::Rsa, json!({"e": 65537})),
             (TestKey::P256, json!({"x": good["y"]})),
             (TestKey::P256, json!({"x": ""})),
-            (TestKey::P256, json!({"x": encode_base64url(&[0; 32]), "y": encode_base64url(&[0; 32])})),
+            (
+                TestKey::P256,
+                json!({"x": encode_base64url(&[0; 32]), "y": encode_base64url(&[0; 32])}),
+            ),
             (TestKey::P256, json!({"crv": "P-384"})),
             (TestKey::Ed25519, json!({"x": "AAAA"})),
             (TestKey::Ed25519, json!({"x": encode_base64url(&[0; 32])})),
@@ -271,7 +287,10 @@ mod tests {
     #[test]
     fn the_spki_is_the_one_of_openssl() {
         for key in [TestKey::Rsa, TestKey::P256, TestKey::P384] {
-            assert_eq!(read(&key.jwk("k")).unwrap().spki_der(), Some(key.openssl_spki().as_slice()));
+            assert_eq!(
+                read(&key.jwk("k")).unwrap().spki_der(),
+                Some(key.openssl_spki().as_slice())
+            );
         }
         assert_eq!(read(&TestKey::Ed25519.jwk("k")).unwrap().spki_der(), None);
     }

@@ -44,8 +44,19 @@ pub(crate) fn set(keys: &[(TestKey, &str)]) -> JwkSet {
 }
 
 /// A JWS with an HMAC.
-pub(crate) fn sign_hs256(secret: &[u8], kid: Option<&str>, typ: Option<&str>, payload: &str) -> String {
-    sign(&EncodingKey::from_secret(secret), Algorithm::Hs256, kid, typ, payload)
+pub(crate) fn sign_hs256(
+    secret: &[u8],
+    kid: Option<&str>,
+    typ: Option<&str>,
+    payload: &str,
+) -> String {
+    sign(
+        &EncodingKey::from_secret(secret),
+        Algorithm::Hs256,
+        kid,
+        typ,
+        payload,
+    )
 }
 
 impl TestKey {
@@ -98,7 +109,13 @@ impl TestKey {
     }
 
     /// A compact JWS over `payload` as it is.
-    pub(crate) fn sign(self, algorithm: Algorithm, kid: Option<&str>, typ: Option<&str>, payload: &str) -> String {
+    pub(crate) fn sign(
+        self,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+        typ: Option<&str>,
+        payload: &str,
+    ) -> String {
         sign(&self.encoding_key(), algorithm, kid, typ, payload)
     }
 
@@ -124,14 +141,25 @@ impl TestKey {
     }
 }
 
-fn sign(key: &EncodingKey, algorithm: Algorithm, kid: Option<&str>, typ: Option<&str>, payload: &str) -> String {
+fn sign(
+    key: &EncodingKey,
+    algorithm: Algorithm,
+    kid: Option<&str>,
+    typ: Option<&str>,
+    payload: &str,
+) -> String {
     let mut header = json!({"alg": algorithm.name()});
     for (name, value) in [("kid", kid), ("typ", typ)] {
         if let Some(value) = value {
             header[name] = value.into();
         }
     }
-    let input = format!("{}.{}", encode_base64url(header.to_string().as_bytes()), encode_base64url(payload.as_bytes()));
-    let signature = jsonwebtoken::crypto::sign(input.as_bytes(), key, algorithm.to_jsonwebtoken()).unwrap();
+    let input = format!(
+        "{}.{}",
+        encode_base64url(header.to_string().as_bytes()),
+        encode_base64url(payload.as_bytes())
+    );
+    let signature =
+        jsonwebtoken::crypto::sign(input.as_bytes(), key, algorithm.to_jsonwebtoken()).unwrap();
     format!("{input}.{signature}")
 }

@@ -61,15 +61,16 @@ pub fn verify_with_set(
 fn verify_one(jws: &CompactJws<'_>, key: &VerifyKey, host: &dyn SignatureVerifier) -> bool {
     let algorithm = jws.header.algorithm;
     let message = jws.signing_input.as_bytes();
-    host.verify(algorithm, key, message, &jws.signature).unwrap_or_else(|| {
-        jsonwebtoken::crypto::verify(
-            jws.signature_text,
-            message,
-            key.decoding_key(),
-            algorithm.to_jsonwebtoken(),
-        )
-        .unwrap_or(false)
-    })
+    host.verify(algorithm, key, message, &jws.signature)
+        .unwrap_or_else(|| {
+            jsonwebtoken::crypto::verify(
+                jws.signature_text,
+                message,
+                key.decoding_key(),
+                algorithm.to_jsonwebtoken(),
+            )
+            .unwrap_or(false)
+        })
 }
 
 /// An ECDSA signature of RFC 7518 section 3.4 (r and s side by side) as the DER of RFC 3279
@@ -101,7 +102,10 @@ mod tests {
 
     impl Host {
         fn new(answer: Option<bool>) -> Self {
-            Self { answer, asked: RefCell::new(Vec::new()) }
+            Self {
+                answer,
+                asked: RefCell::new(Vec::new()),
+            }
         }
     }
 
@@ -114,7 +118,9 @@ mod tests {
             signature: &[u8],
         ) -> Option<bool> {
             assert_eq!(key.kid(), Some("k"));
-            self.asked.borrow_mut().push((algorithm, message.to_vec(), signature.to_vec()));
+            self.asked
+                .borrow_mut()
+                .push((algorithm, message.to_vec(), signature.to_vec()));
             self.answer
         }
     }
@@ -130,7 +136,11 @@ mod tests {
         for (key, algorithm) in testkeys::all_pairs() {
             let keys = testkeys::set(&[(key, "k")]);
             let token = key.sign(algorithm, Some("k"), None, r#"{"a":1}"#);
-            assert_eq!(verify(&token, &keys, &NoHostVerifier), Ok(()), "{algorithm}");
+            assert_eq!(
+                verify(&token, &keys, &NoHostVerifier),
+                Ok(()),
+                "{algorithm}"
+            );
 
             let other = key.sign(algorithm, Some("k"), None, r#"{"a":2}"#);
             let (head, _) = other.rsplit_once('.').unwrap();
@@ -161,9 +171,15 @@ mod tests {
     #[test]
     fn hmac_is_refused_against_a_key_set() {
         let key = testkeys::set(&[(TestKey::Rsa, "k")]);
-        let secret = key.candidates(Some("k"), Algorithm::Rs256)[0].spki_der().unwrap().to_vec();
+        let secret = key.candidates(Some("k"), Algorithm::Rs256)[0]
+            .spki_der()
+            .unwrap()
+            .to_vec();
         let token = testkeys::sign_hs256(&secret, Some("k"), None, "{}");
-        assert_eq!(verify(&token, &key, &NoHostVerifier), Err(TokenError::Algorithm));
+        assert_eq!(
+            verify(&token, &key, &NoHostVerifier),
+            Err(TokenError::Algorithm)
+        );
     }
 
     /// I10
@@ -171,24 +187,41 @@ mod tests {
     fn an_unknown_kid_is_told_apart_from_a_wrong_signature() {
         let token = TestKey::P256.sign(Algorithm::Es256, Some("new"), None, "{}");
         let keys = testkeys::set(&[(TestKey::P256, "k")]);
-        assert_eq!(verify(&token, &keys, &NoHostVerifier), Err(TokenError::UnknownKey));
+        assert_eq!(
+            verify(&token, &keys, &NoHostVerifier),
+            Err(TokenError::UnknownKey)
+        );
     }
 
     /// I10
     #[test]
     fn without_a_kid_every_fitting_key_is_tried() {
         let token = TestKey::P256.sign(Algorithm::Es256, None, None, "{}");
-        let keys = testkeys::set(&[(TestKey::Rsa, "r"), (TestKey::P256Other, "a"), (TestKey::P256, "b")]);
+        let keys = testkeys::set(&[
+            (TestKey::Rsa, "r"),
+            (TestKey::P256Other, "a"),
+            (TestKey::P256, "b"),
+        ]);
         assert_eq!(verify(&token, &keys, &NoHostVerifier), Ok(()));
         let keys = testkeys::set(&[(TestKey::P256Other, "a")]);
-        assert_eq!(verify(&token, &keys, &NoHostVerifier), Err(TokenError::UnknownKey));
+        assert_eq!(
+            verify(&token, &keys, &NoHostVerifier),
+            Err(TokenError::UnknownKey)
+        );
     }
 
     /// I10
     #[test]
     fn several_keys_of_one_kid_are_all_tried() {
-        let keys = testkeys::set(&[(TestKey::P256Other, "k"), (TestKey::Rsa, "k"), (TestKey::P256, "k")]);
-        for (key, algorithm) in [(TestKey::P256, Algorithm::Es256), (TestKey::Rsa, Algorithm::Rs256)] {
+        let keys = testkeys::set(&[
+            (TestKey::P256Other, "k"),
+            (TestKey::Rsa, "k"),
+            (TestKey::P256, "k"),
+        ]);
+        for (key, algorithm) in [
+            (TestKey::P256, Algorithm::Es256),
+            (TestKey::Rsa, Algorithm::Rs256),
+        ] {
             let token = key.sign(algorithm, Some("k"), None, "{}");
             assert_eq!(verify(&token, &keys, &NoHostVerifier), Ok(()));
         }
@@ -204,9 +237,16 @@ mod tests {
         let jws = CompactJws::parse(&token, 4096).unwrap();
         assert_eq!(
             yes.asked.into_inner(),
-            [(Algorithm::Rs256, jws.signing_input.as_bytes().to_vec(), jws.signature.clone())]
+            [(
+                Algorithm::Rs256,
+                jws.signing_input.as_bytes().to_vec(),
+                jws.signature.clone()
+            )]
         );
-        assert_eq!(verify(&token, &keys, &Host::new(Some(false))), Err(TokenError::Signature));
+        assert_eq!(
+            verify(&token, &keys, &Host::new(Some(false))),
+            Err(TokenError::Signature)
+        );
         assert_eq!(verify(&token, &keys, &Host::new(None)), Ok(()));
     }
 

@@ -47,16 +47,22 @@ pub enum SessionKeyError {
     #[error("kid must be 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-'")]
     Kid,
     /// The HMAC secret is too short.
-    #[error("the HS256 secret has {bytes} bytes and must have at least 32; `openssl rand -base64 48` makes a good one")]
+    #[error(
+        "the HS256 secret has {bytes} bytes and must have at least 32; `openssl rand -base64 48` makes a good one"
+    )]
     ShortSecret {
         /// How long it is.
         bytes: usize,
     },
     /// Not an Ed25519 private key.
-    #[error("not an Ed25519 private key in PKCS#8 PEM; `openssl genpkey -algorithm ED25519` makes one")]
+    #[error(
+        "not an Ed25519 private key in PKCS#8 PEM; `openssl genpkey -algorithm ED25519` makes one"
+    )]
     NotEd25519,
     /// Not a P-256 private key.
-    #[error("not a P-256 private key in PKCS#8 PEM; `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one")]
+    #[error(
+        "not a P-256 private key in PKCS#8 PEM; `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+    )]
     NotP256,
     /// No key at all, or more than one can keep an eye on.
     #[error("there must be 1 to 16 session keys")]
@@ -96,7 +102,9 @@ impl SessionKey {
     /// An HMAC key: the bytes of `secret` as they are, at least 32.
     pub fn hs256(kid: &str, secret: &[u8]) -> Result<Self, SessionKeyError> {
         if secret.len() < MIN_SECRET_BYTES {
-            return Err(SessionKeyError::ShortSecret { bytes: secret.len() });
+            return Err(SessionKeyError::ShortSecret {
+                bytes: secret.len(),
+            });
         }
         Ok(Self {
             kid: checked_kid(kid)?,
@@ -112,7 +120,9 @@ impl SessionKey {
     pub fn eddsa_pem(kid: &str, private_pem: &str) -> Result<Self, SessionKeyError> {
         let key = ed25519_dalek::SigningKey::from_pkcs8_pem(private_pem)
             .map_err(|_| SessionKeyError::NotEd25519)?;
-        let der = key.to_pkcs8_der().map_err(|_| SessionKeyError::NotEd25519)?;
+        let der = key
+            .to_pkcs8_der()
+            .map_err(|_| SessionKeyError::NotEd25519)?;
         let public = key.verifying_key();
         Ok(Self {
             kid: checked_kid(kid)?,
@@ -129,8 +139,8 @@ impl SessionKey {
 
     /// A P-256 private key in PKCS#8 PEM (RFC 5208).
     pub fn es256_pem(kid: &str, private_pem: &str) -> Result<Self, SessionKeyError> {
-        let key = p256::SecretKey::from_pkcs8_pem(private_pem)
-            .map_err(|_| SessionKeyError::NotP256)?;
+        let key =
+            p256::SecretKey::from_pkcs8_pem(private_pem).map_err(|_| SessionKeyError::NotP256)?;
         let der = key.to_pkcs8_der().map_err(|_| SessionKeyError::NotP256)?;
         let point = p256::ecdsa::VerifyingKey::from(key.public_key()).to_encoded_point(false);
         let (Some(x), Some(y)) = (point.x(), point.y()) else {
@@ -160,12 +170,21 @@ impl SessionKey {
 
     /// Another key, bound to `message`; see [`crate::seal`].
     pub(crate) fn derive(&self, message: &[u8]) -> [u8; 32] {
-        self.derivation.clone().chain_update(message).finalize().into_bytes().into()
+        self.derivation
+            .clone()
+            .chain_update(message)
+            .finalize()
+            .into_bytes()
+            .into()
     }
 
     /// The protected header of every token that this key signs. `kid` needs no escaping.
     pub(super) fn header(&self) -> String {
-        format!(r#"{{"alg":"{}","kid":"{}","typ":"{TYPE}"}}"#, self.algorithm(), self.kid)
+        format!(
+            r#"{{"alg":"{}","kid":"{}","typ":"{TYPE}"}}"#,
+            self.algorithm(),
+            self.kid
+        )
     }
 
     /// The signature over `input` in base64url; ECDSA's too is deterministic (RFC 6979).
@@ -205,13 +224,20 @@ impl SessionKeys {
             return Err(SessionKeyError::Count);
         }
         for (index, key) in keys.iter().enumerate() {
-            if keys.iter().take(index).any(|earlier| earlier.kid == key.kid) {
+            if keys
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.kid == key.kid)
+            {
                 return Err(SessionKeyError::DuplicateKid);
             }
         }
         let mut keys = keys.into_iter();
         let first = keys.next().ok_or(SessionKeyError::Count)?;
-        Ok(Self { first, others: keys.collect() })
+        Ok(Self {
+            first,
+            others: keys.collect(),
+        })
     }
 
     /// The keys, the signing one first.
@@ -221,7 +247,10 @@ impl SessionKeys {
 
     /// The public halves as a JWK Set (RFC 7517 section 5); HMAC keys have none.
     pub fn public_jwks(&self) -> Value {
-        let keys: Vec<_> = self.iter().filter_map(|key| key.public_jwk.clone()).collect();
+        let keys: Vec<_> = self
+            .iter()
+            .filter_map(|key| key.public_jwk.clone())
+            .collect();
         json!({ "keys": keys })
     }
 
@@ -236,8 +265,9 @@ impl SessionKeys {
 
 fn keyed(secret: &[u8]) -> Result<Hmac<Sha256>, SessionKeyError> {
     // HMAC takes a key of any length; the error cannot occur, and is an error all the same.
-    Hmac::new_from_slice(secret)
-        .map_err(|_| SessionKeyError::ShortSecret { bytes: secret.len() })
+    Hmac::new_from_slice(secret).map_err(|_| SessionKeyError::ShortSecret {
+        bytes: secret.len(),
+    })
 }
 
 fn checked_kid(kid: &str) -> Result<String, SessionKeyError> {
@@ -270,7 +300,11 @@ mod tests {
     #[test]
     fn a_kid_has_plain_characters_only() {
         for kid in ["", "a b", "a\"", "\u{e4}", "a/b", &"a".repeat(65)] {
-            assert_eq!(SessionKey::hs256(kid, SECRET).err(), Some(SessionKeyError::Kid), "{kid}");
+            assert_eq!(
+                SessionKey::hs256(kid, SECRET).err(),
+                Some(SessionKeyError::Kid),
+                "{kid}"
+            );
         }
         assert!(SessionKey::hs256(&"a".repeat(64), SECRET).is_ok());
         assert!(SessionKey::hs256("2026-11_k.1", SECRET).is_ok());
@@ -280,10 +314,21 @@ mod tests {
     #[test]
     fn a_private_key_of_another_kind_is_refused() {
         for pem in [TestKey::P256.pem(), TestKey::Rsa.pem(), "", "secret"] {
-            assert_eq!(SessionKey::eddsa_pem("k", pem).err(), Some(SessionKeyError::NotEd25519));
+            assert_eq!(
+                SessionKey::eddsa_pem("k", pem).err(),
+                Some(SessionKeyError::NotEd25519)
+            );
         }
-        for pem in [TestKey::Ed25519.pem(), TestKey::P384.pem(), TestKey::Rsa.pem(), ""] {
-            assert_eq!(SessionKey::es256_pem("k", pem).err(), Some(SessionKeyError::NotP256));
+        for pem in [
+            TestKey::Ed25519.pem(),
+            TestKey::P384.pem(),
+            TestKey::Rsa.pem(),
+            "",
+        ] {
+            assert_eq!(
+                SessionKey::es256_pem("k", pem).err(),
+                Some(SessionKeyError::NotP256)
+            );
         }
     }
 
@@ -329,6 +374,11 @@ mod tests {
         p256["alg"] = "ES256".into();
         p256["use"] = "sig".into();
         assert_eq!(jwks, json!({"keys": [ed25519, p256]}));
-        assert_eq!(JwkSet::parse(jwks.to_string().as_bytes()).unwrap().usable_keys(), 2);
+        assert_eq!(
+            JwkSet::parse(jwks.to_string().as_bytes())
+                .unwrap()
+                .usable_keys(),
+            2
+        );
     }
 }

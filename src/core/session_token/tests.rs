@@ -6,8 +6,11 @@ use crate::jose::testkeys::{TestKey, sign_hs256};
 
 const SECRET: &[u8] = b"a-secret-of-thirty-two-bytes-xyz";
 const NOW: u64 = 1_800_000_000;
-const EXPECT: SessionExpect<'static> =
-    SessionExpect { iss: "https://app.example", aud: "https://app.example", clock_skew: 30 };
+const EXPECT: SessionExpect<'static> = SessionExpect {
+    iss: "https://app.example",
+    aud: "https://app.example",
+    clock_skew: 30,
+};
 
 fn hs256() -> SessionKeys {
     SessionKeys::new(vec![SessionKey::hs256("k1", SECRET).unwrap()]).unwrap()
@@ -16,8 +19,14 @@ fn hs256() -> SessionKeys {
 fn rings() -> [SessionKeys; 3] {
     [
         hs256(),
-        SessionKeys::new(vec![SessionKey::eddsa_pem("k1", TestKey::Ed25519.pem()).unwrap()]).unwrap(),
-        SessionKeys::new(vec![SessionKey::es256_pem("k1", TestKey::P256.pem()).unwrap()]).unwrap(),
+        SessionKeys::new(vec![
+            SessionKey::eddsa_pem("k1", TestKey::Ed25519.pem()).unwrap(),
+        ])
+        .unwrap(),
+        SessionKeys::new(vec![
+            SessionKey::es256_pem("k1", TestKey::P256.pem()).unwrap(),
+        ])
+        .unwrap(),
     ]
 }
 
@@ -33,7 +42,10 @@ fn claims() -> SessionClaims {
         auth_time: NOW - 60,
         session_iat: NOW - 5,
         session_exp: NOW + 43_200,
-        claims: json!({"email": "a@example.org", "groups": ["x", "y"]}).as_object().unwrap().clone(),
+        claims: json!({"email": "a@example.org", "groups": ["x", "y"]})
+            .as_object()
+            .unwrap()
+            .clone(),
     }
 }
 
@@ -63,7 +75,11 @@ fn check_changed(changes: Value) -> Result<SessionClaims, TokenError> {
 
 /// A token with this header text, rightly signed.
 fn with_header(header: &str) -> String {
-    let input = format!("{}.{}", encode_base64url(header.as_bytes()), encode_base64url(payload(json!({})).as_bytes()));
+    let input = format!(
+        "{}.{}",
+        encode_base64url(header.as_bytes()),
+        encode_base64url(payload(json!({})).as_bytes())
+    );
     let key = SessionKey::hs256("k1", SECRET).unwrap();
     format!("{input}.{}", key.sign(&input).unwrap())
 }
@@ -80,7 +96,10 @@ fn a_minted_token_verifies_to_the_same_claims_and_minting_is_deterministic() {
 #[test]
 fn an_expired_token_still_verifies_because_it_names_the_session_to_refresh() {
     let token = mint(&hs256(), &claims()).unwrap();
-    assert_eq!(verify(&hs256(), &EXPECT, &token, NOW + 1_000_000), Ok(claims()));
+    assert_eq!(
+        verify(&hs256(), &EXPECT, &token, NOW + 1_000_000),
+        Ok(claims())
+    );
 }
 
 #[test]
@@ -88,13 +107,23 @@ fn a_token_with_any_bit_of_any_byte_flipped_does_not_verify() {
     for keys in rings() {
         let token = mint(&keys, &claims()).unwrap();
         // The slow algorithms get one bit of each byte, HMAC gets all.
-        let bits = if keys.iter().all(|key| key.algorithm() == crate::jose::Algorithm::Hs256) { 0..7 } else { 0..1 };
+        let bits = if keys
+            .iter()
+            .all(|key| key.algorithm() == crate::jose::Algorithm::Hs256)
+        {
+            0..7
+        } else {
+            0..1
+        };
         for index in 0..token.len() {
             for bit in bits.clone() {
                 let mut bytes = token.clone().into_bytes();
                 bytes[index] ^= 1 << bit;
                 let flipped = String::from_utf8(bytes).unwrap();
-                assert!(verify(&keys, &EXPECT, &flipped, NOW).is_err(), "byte {index}, bit {bit}");
+                assert!(
+                    verify(&keys, &EXPECT, &flipped, NOW).is_err(),
+                    "byte {index}, bit {bit}"
+                );
             }
         }
     }
@@ -117,10 +146,18 @@ fn the_algorithm_is_the_keys_and_nothing_the_token_says() {
     let header = |alg: &str| format!(r#"{{"alg":"{alg}","kid":"k1","typ":"session+jwt"}}"#);
     assert!(check(&with_header(&header("HS256"))).is_ok());
     for alg in ["none", "None", "NONE", "hs256", "HS384", "HS512", ""] {
-        assert_eq!(check(&with_header(&header(alg))), Err(TokenError::Algorithm), "{alg}");
+        assert_eq!(
+            check(&with_header(&header(alg))),
+            Err(TokenError::Algorithm),
+            "{alg}"
+        );
     }
     for alg in ["RS256", "ES256", "EdDSA"] {
-        assert_eq!(check(&with_header(&header(alg))), Err(TokenError::Algorithm), "{alg}");
+        assert_eq!(
+            check(&with_header(&header(alg))),
+            Err(TokenError::Algorithm),
+            "{alg}"
+        );
     }
     // Both keys in one ring: neither name opens the other's door.
     let both = SessionKeys::new(vec![
@@ -130,9 +167,15 @@ fn the_algorithm_is_the_keys_and_nothing_the_token_says() {
     .unwrap();
     let text = payload(json!({}));
     let crossed = sign_hs256(SECRET, Some("p"), Some(TYPE), &text);
-    assert_eq!(verify(&both, &EXPECT, &crossed, NOW), Err(TokenError::Algorithm));
+    assert_eq!(
+        verify(&both, &EXPECT, &crossed, NOW),
+        Err(TokenError::Algorithm)
+    );
     let crossed = TestKey::P256.sign(crate::jose::Algorithm::Es256, Some("h"), Some(TYPE), &text);
-    assert_eq!(verify(&both, &EXPECT, &crossed, NOW), Err(TokenError::Algorithm));
+    assert_eq!(
+        verify(&both, &EXPECT, &crossed, NOW),
+        Err(TokenError::Algorithm)
+    );
 }
 
 /// J1: the public key as HMAC secret, the oldest of the confusions.
@@ -141,7 +184,10 @@ fn the_public_key_is_no_hmac_secret() {
     let keys = &rings()[2];
     let secret = TestKey::P256.openssl_spki();
     let token = sign_hs256(&secret, Some("k1"), Some(TYPE), &payload(json!({})));
-    assert_eq!(verify(keys, &EXPECT, &token, NOW), Err(TokenError::Algorithm));
+    assert_eq!(
+        verify(keys, &EXPECT, &token, NOW),
+        Err(TokenError::Algorithm)
+    );
 }
 
 /// J2
@@ -149,9 +195,18 @@ fn the_public_key_is_no_hmac_secret() {
 fn a_key_that_the_token_brings_along_is_ignored() {
     let evil = [b'e'; 32];
     let jwk = format!(r#"{{"kty":"oct","k":"{}"}}"#, encode_base64url(&evil));
-    let header = format!(r#"{{"alg":"HS256","kid":"k1","typ":"session+jwt","jwk":{jwk},"jku":"https://evil.example","x5u":"https://evil.example","x5c":["AAAA"]}}"#);
-    let input = format!("{}.{}", encode_base64url(header.as_bytes()), encode_base64url(payload(json!({})).as_bytes()));
-    let forged = format!("{input}.{}", SessionKey::hs256("x", &evil).unwrap().sign(&input).unwrap());
+    let header = format!(
+        r#"{{"alg":"HS256","kid":"k1","typ":"session+jwt","jwk":{jwk},"jku":"https://evil.example","x5u":"https://evil.example","x5c":["AAAA"]}}"#
+    );
+    let input = format!(
+        "{}.{}",
+        encode_base64url(header.as_bytes()),
+        encode_base64url(payload(json!({})).as_bytes())
+    );
+    let forged = format!(
+        "{input}.{}",
+        SessionKey::hs256("x", &evil).unwrap().sign(&input).unwrap()
+    );
     assert_eq!(check(&forged), Err(TokenError::Signature));
 }
 
@@ -165,7 +220,11 @@ fn kid_is_a_lookup_key_and_must_be_a_known_one() {
         r#"{"alg":"HS256","kid":"../../dev/null","typ":"session+jwt"}"#,
         r#"{"alg":"HS256","kid":"k1' OR '1'='1","typ":"session+jwt"}"#,
     ] {
-        assert_eq!(check(&with_header(header)), Err(TokenError::UnknownKey), "{header}");
+        assert_eq!(
+            check(&with_header(header)),
+            Err(TokenError::UnknownKey),
+            "{header}"
+        );
     }
 }
 
@@ -179,7 +238,11 @@ fn crit_b64_duplicates_and_headers_that_are_no_objects_are_refused() {
         r#"{"alg":"none","alg":"HS256","kid":"k1","typ":"session+jwt"}"#,
         r#"[{"alg":"HS256","kid":"k1","typ":"session+jwt"}]"#,
     ] {
-        assert_eq!(check(&with_header(header)), Err(TokenError::Malformed), "{header}");
+        assert_eq!(
+            check(&with_header(header)),
+            Err(TokenError::Malformed),
+            "{header}"
+        );
     }
 }
 
@@ -201,8 +264,17 @@ fn another_serialization_is_refused() {
         r#"{{"protected":"{}","payload":"{}","signature":"{}"}}"#,
         parts[0], parts[1], parts[2]
     );
-    let jwe = format!("{}.{}.{}.{}.{}", parts[0], parts[1], parts[2], parts[1], parts[2]);
-    for text in [json_form, jwe, format!("\"{token}\""), format!("{}.{}.", parts[0], parts[1]), format!("{token}=")] {
+    let jwe = format!(
+        "{}.{}.{}.{}.{}",
+        parts[0], parts[1], parts[2], parts[1], parts[2]
+    );
+    for text in [
+        json_form,
+        jwe,
+        format!("\"{token}\""),
+        format!("{}.{}.", parts[0], parts[1]),
+        format!("{token}="),
+    ] {
         assert_eq!(check(&text), Err(TokenError::Malformed), "{text}");
     }
 }
@@ -213,7 +285,10 @@ fn a_payload_that_is_no_object_or_too_deep_is_refused() {
     for text in ["[]", "\"x\"", "1", "{", "not json"] {
         assert_eq!(check_payload(text), Err(TokenError::Malformed), "{text}");
     }
-    let deep = payload(json!({"x": 0})).replace(r#""x":0"#, &format!(r#""x":{}{}"#, "[".repeat(16), "]".repeat(16)));
+    let deep = payload(json!({"x": 0})).replace(
+        r#""x":0"#,
+        &format!(r#""x":{}{}"#, "[".repeat(16), "]".repeat(16)),
+    );
     assert_eq!(check_payload(&deep), Err(TokenError::Malformed));
 }
 
@@ -238,27 +313,68 @@ fn another_type_of_token_of_the_same_key_is_refused() {
 /// J6
 #[test]
 fn issuer_and_audience_are_compared_exactly() {
-    for iss in ["https://app.example/", "https://APP.example", "http://app.example", ""] {
-        assert_eq!(check_changed(json!({"iss": iss})), Err(TokenError::Issuer), "{iss}");
+    for iss in [
+        "https://app.example/",
+        "https://APP.example",
+        "http://app.example",
+        "",
+    ] {
+        assert_eq!(
+            check_changed(json!({"iss": iss})),
+            Err(TokenError::Issuer),
+            "{iss}"
+        );
     }
     assert_eq!(check_changed(json!({"iss": null})), Err(TokenError::Issuer));
-    for aud in [json!("other"), json!([]), json!(["other"]), json!(7), json!(["https://app.example", 7]), json!("https://app.example,other"), Value::Null] {
-        assert_eq!(check_changed(json!({"aud": aud})), Err(TokenError::Audience), "{aud}");
+    for aud in [
+        json!("other"),
+        json!([]),
+        json!(["other"]),
+        json!(7),
+        json!(["https://app.example", 7]),
+        json!("https://app.example,other"),
+        Value::Null,
+    ] {
+        assert_eq!(
+            check_changed(json!({"aud": aud})),
+            Err(TokenError::Audience),
+            "{aud}"
+        );
     }
-    assert_eq!(check_changed(json!({"aud": ["other", "https://app.example"]})), Ok(claims()));
+    assert_eq!(
+        check_changed(json!({"aud": ["other", "https://app.example"]})),
+        Ok(claims())
+    );
 }
 
 /// J6
 #[test]
 fn every_claim_of_ours_must_be_there_with_its_type() {
-    for name in ["sub", "sid", "jti", "exp", "iat", "auth_time", "session_iat", "session_exp"] {
+    for name in [
+        "sub",
+        "sid",
+        "jti",
+        "exp",
+        "iat",
+        "auth_time",
+        "session_iat",
+        "session_exp",
+    ] {
         for value in [json!(null), json!(true), json!([]), json!({})] {
-            assert_eq!(check_changed(json!({name: value})), Err(TokenError::Claim(name)), "{name}");
+            assert_eq!(
+                check_changed(json!({name: value})),
+                Err(TokenError::Claim(name)),
+                "{name}"
+            );
         }
     }
     for name in ["sub", "sid", "jti"] {
         for value in [json!(""), json!(7), json!("x".repeat(256))] {
-            assert_eq!(check_changed(json!({name: value})), Err(TokenError::Claim(name)), "{name}");
+            assert_eq!(
+                check_changed(json!({name: value})),
+                Err(TokenError::Claim(name)),
+                "{name}"
+            );
         }
     }
 }
@@ -266,9 +382,27 @@ fn every_claim_of_ours_must_be_there_with_its_type() {
 /// J6
 #[test]
 fn dates_are_json_numbers_within_a_sane_range() {
-    for name in ["exp", "iat", "auth_time", "session_iat", "session_exp", "nbf"] {
-        for value in [json!("1800000000"), json!(-1), json!(1e300), json!(-1e300), json!(u64::MAX), json!(253_402_300_800_u64)] {
-            assert_eq!(check_changed(json!({name: value})), Err(TokenError::Claim(name)), "{name} {value}");
+    for name in [
+        "exp",
+        "iat",
+        "auth_time",
+        "session_iat",
+        "session_exp",
+        "nbf",
+    ] {
+        for value in [
+            json!("1800000000"),
+            json!(-1),
+            json!(1e300),
+            json!(-1e300),
+            json!(u64::MAX),
+            json!(253_402_300_800_u64),
+        ] {
+            assert_eq!(
+                check_changed(json!({name: value})),
+                Err(TokenError::Claim(name)),
+                "{name} {value}"
+            );
         }
     }
     let infinite = payload(json!({"exp": 0})).replace(r#""exp":0"#, r#""exp":1e999"#);
@@ -286,15 +420,27 @@ fn a_fractional_date_is_legal() {
 #[test]
 fn a_token_from_the_future_is_refused_beyond_the_clock_skew() {
     assert!(check_changed(json!({"iat": NOW + 30, "nbf": NOW + 30})).is_ok());
-    assert_eq!(check_changed(json!({"iat": NOW + 31})), Err(TokenError::NotYetValid));
-    assert_eq!(check_changed(json!({"nbf": NOW + 31})), Err(TokenError::NotYetValid));
+    assert_eq!(
+        check_changed(json!({"iat": NOW + 31})),
+        Err(TokenError::NotYetValid)
+    );
+    assert_eq!(
+        check_changed(json!({"nbf": NOW + 31})),
+        Err(TokenError::NotYetValid)
+    );
 }
 
 /// J6, J8
 #[test]
 fn exp_lies_after_iat_and_not_after_the_end_of_the_session() {
-    assert_eq!(check_changed(json!({"exp": NOW})), Err(TokenError::Claim("exp")));
-    assert_eq!(check_changed(json!({"exp": NOW + 43_201})), Err(TokenError::Claim("exp")));
+    assert_eq!(
+        check_changed(json!({"exp": NOW})),
+        Err(TokenError::Claim("exp"))
+    );
+    assert_eq!(
+        check_changed(json!({"exp": NOW + 43_201})),
+        Err(TokenError::Claim("exp"))
+    );
     assert!(check_changed(json!({"exp": NOW + 43_200})).is_ok());
 }
 
@@ -309,7 +455,10 @@ fn a_key_that_no_longer_signs_still_verifies_until_it_leaves_the_ring() {
     let minted = mint(&rotated, &claims()).unwrap();
     assert_eq!(check(&minted), Err(TokenError::UnknownKey));
     let retired = SessionKeys::new(vec![new]).unwrap();
-    assert_eq!(verify(&retired, &EXPECT, &token, NOW), Err(TokenError::UnknownKey));
+    assert_eq!(
+        verify(&retired, &EXPECT, &token, NOW),
+        Err(TokenError::UnknownKey)
+    );
     assert_eq!(verify(&retired, &EXPECT, &minted, NOW), Ok(claims()));
 }
 
@@ -318,9 +467,16 @@ fn an_operators_claim_cannot_take_the_place_of_ours() {
     for name in RESERVED_CLAIMS {
         let mut claims = claims();
         claims.claims.insert(name.into(), "evil".into());
-        assert_eq!(mint(&hs256(), &claims), Err(MintError::ReservedClaim), "{name}");
+        assert_eq!(
+            mint(&hs256(), &claims),
+            Err(MintError::ReservedClaim),
+            "{name}"
+        );
     }
-    for (name, _) in members(&SessionClaims { claims: Claims::new(), ..claims() }) {
+    for (name, _) in members(&SessionClaims {
+        claims: Claims::new(),
+        ..claims()
+    }) {
         assert!(is_reserved(&name), "{name}");
     }
 }
@@ -331,10 +487,34 @@ fn what_would_not_verify_is_not_minted() {
     let mut too_deep = claims();
     too_deep.claims.insert("deep".into(), deep);
     for (claims, fault) in [
-        (SessionClaims { exp: NOW, ..claims() }, TokenError::Claim("exp")),
-        (SessionClaims { sub: String::new(), ..claims() }, TokenError::Claim("sub")),
-        (SessionClaims { sid: "x".repeat(129), ..claims() }, TokenError::Claim("sid")),
-        (SessionClaims { session_exp: u64::MAX, ..claims() }, TokenError::Claim("session_exp")),
+        (
+            SessionClaims {
+                exp: NOW,
+                ..claims()
+            },
+            TokenError::Claim("exp"),
+        ),
+        (
+            SessionClaims {
+                sub: String::new(),
+                ..claims()
+            },
+            TokenError::Claim("sub"),
+        ),
+        (
+            SessionClaims {
+                sid: "x".repeat(129),
+                ..claims()
+            },
+            TokenError::Claim("sid"),
+        ),
+        (
+            SessionClaims {
+                session_exp: u64::MAX,
+                ..claims()
+            },
+            TokenError::Claim("session_exp"),
+        ),
         (too_deep, TokenError::Malformed),
     ] {
         assert_eq!(mint(&hs256(), &claims), Err(MintError::Unacceptable(fault)));
@@ -345,7 +525,9 @@ fn what_would_not_verify_is_not_minted() {
 fn a_token_beyond_4096_bytes_is_neither_minted_nor_looked_at() {
     let sized = |bytes: usize| {
         let mut claims = claims();
-        claims.claims.insert("fill".into(), "x".repeat(bytes).into());
+        claims
+            .claims
+            .insert("fill".into(), "x".repeat(bytes).into());
         mint(&hs256(), &claims)
     };
     let base = sized(3).unwrap().len();
@@ -359,12 +541,18 @@ fn a_token_beyond_4096_bytes_is_neither_minted_nor_looked_at() {
 /// RFC 7515 appendix A.1: the signature is right, and it is no session JWT.
 #[test]
 fn the_example_of_rfc_7515_has_the_right_signature_and_the_wrong_type() {
-    let key = crate::jose::decode_base64url("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow").unwrap();
+    let key = crate::jose::decode_base64url(
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+    )
+    .unwrap();
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     let key = SessionKey::hs256("k1", &key).unwrap();
     let jws = CompactJws::parse(token, MAX_BYTES).unwrap();
     assert!(key.verify(jws.signing_input, jws.signature_text));
-    assert_eq!(key.sign(jws.signing_input).as_deref(), Some(jws.signature_text));
+    assert_eq!(
+        key.sign(jws.signing_input).as_deref(),
+        Some(jws.signature_text)
+    );
     let keys = SessionKeys::new(vec![key]).unwrap();
     assert_eq!(verify(&keys, &EXPECT, token, NOW), Err(TokenError::Type));
 }
