@@ -1,0 +1,7 @@
+//! What takes more than one step: login, refresh, logout.
+
+pub mod callback;
+pub mod login;
+pub mod logout;
+pub mod refresh;
+pub mod session_info;

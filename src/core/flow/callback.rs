@@ -1,0 +1,413 @@
+//! The way back from the IdP: transaction, code, tokens, session, cookie.
+//!
+//! ```text
+//! callback → ExpectClaim → ExpectTokens → [ExpectKeys] → ExpectCreated → 302 to where it began
+//! ```
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gatelatch_wire::Secret;
+use gatelatch_wire::session::{
+    ClaimLogin, ClaimOutcome, CreateOutcome, CreateSession, FailClass, SessionView,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::control_api;
+use crate::cookie::{self, Found};
+use crate::denial::Denial;
+use crate::flow::login::{self, Transaction};
+use crate::gate::{Challenge, Env, Gate, Session};
+use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
+use crate::jose::jwks::JwkSet;
+use crate::mint;
+use crate::pending::Pending;
+use crate::provider;
+use crate::reply;
+use crate::request::Request;
+use crate::step::{CallReply, Reply, Step};
+use crate::token_endpoint::{self, Tokens};
+
+/// What a login carries from step to step.
+#[derive(Debug)]
+pub struct Login {
+    transaction: Transaction,
+    challenge: Challenge,
+    /// The session that this browser had before.
+    replaces: Option<String>,
+}
+
+/// Waits for the word that this callback is the first of its transaction.
+#[derive(Debug)]
+pub struct ExpectClaim {
+    login: Login,
+    code: Secret,
+}
+
+/// Waits for tokens.
+#[derive(Debug)]
+pub struct ExpectTokens {
+    login: Login,
+}
+
+/// Waits for a newer key set.
+#[derive(Debug)]
+pub struct ExpectKeys {
+    login: Login,
+    tokens: Tokens,
+}
+
+/// Waits for the session to be durable.
+#[derive(Debug)]
+pub struct ExpectCreated {
+    login: Login,
+    jti: String,
+    session: SessionView,
+}
+
+/// Seconds between two fetches of the key set that an unknown key id may cause.
+const KEYS_REFETCH_WINDOW: u64 = 30;
+
+/// `GET /_gatelatch/callback?code=…&state=…&iss=…`.
+pub fn begin(gate: &mut Gate, request: &Request<'_>, env: &mut Env<'_>) -> Step {
+    let mut challenge = gate.challenge(request);
+    // Whatever asks for a callback is shown a page: it is the end of a navigation.
+    challenge.navigation = true;
+    let Some(params) = Params::parse(request.query()) else {
+        return gate.refuse(&challenge, Denial::BadRequest, env);
+    };
+    let Some(transaction) = open_transaction(gate, request, &params.state, env) else {
+        return match gate.session(request, env) {
+            // A second use by a browser that is logged in, as after "back": nothing is wrong.
+            Session::Live(_) => Step::Respond(reply::redirect(
+                302,
+                gate.config.public_url.join("/"),
+                Vec::new(),
+            )),
+            _ => gate.refuse(&challenge, Denial::LoginUnknown, env),
+        };
+    };
+    let replaces = gate
+        .recognise(request, env)
+        .ok()
+        .map(|known| known.claims.sid.clone());
+    let login = Login {
+        transaction,
+        challenge,
+        replaces,
+    };
+    if !params.is_from(&login.transaction.issuer, gate) {
+        return login.refuse(gate, Denial::LoginInvalid);
+    }
+    let Some(code) = params.code else {
+        return login.refuse(gate, Denial::LoginRefused);
+    };
+    let id = URL_SAFE_NO_PAD.encode(Sha256::digest(&login.transaction.state));
+    let body = ClaimLogin {
+        expires_at: login.transaction.expires_at,
+    };
+    Step::Await {
+        call: control_api::claim(&gate.config, &id, &body),
+        then: Pending::ExpectClaim(Box::new(ExpectClaim {
+            login,
+            code: Secret::new(code),
+        })),
+    }
+}
+
+impl ExpectClaim {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, _: &mut Env<'_>) -> Step {
+        match control_api::read(&reply) {
+            Some(ClaimOutcome::Claimed) => {}
+            Some(ClaimOutcome::Used) => return self.login.refuse(gate, Denial::LoginReplayed),
+            None => return self.login.refuse(gate, Denial::ControlUnavailable),
+        }
+        let Some(metadata) = &gate.provider.metadata else {
+            return self.login.refuse(gate, Denial::IdpUnavailable);
+        };
+        let verifier = &self.login.transaction.verifier;
+        Step::Await {
+            call: token_endpoint::exchange_code(
+                &gate.config,
+                metadata,
+                self.code.reveal(),
+                verifier,
+            ),
+            then: Pending::ExpectTokens(Box::new(ExpectTokens { login: self.login })),
+        }
+    }
+}
+
+impl ExpectTokens {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        let tokens = match token_endpoint::read(&reply) {
+            Ok(tokens) => tokens,
+            Err(failure) => {
+                let denial = match failure.class {
+                    FailClass::InvalidGrant | FailClass::Rejected => Denial::LoginRefused,
+                    _ => Denial::IdpUnavailable,
+                };
+                return self.login.refuse(gate, denial);
+            }
+        };
+        match validate(gate, &self.login, &tokens, env) {
+            Ok(id_token) => create(gate, self.login, tokens, id_token, env),
+            Err(IdTokenError::UnknownKey) => match refetch_keys(gate, env) {
+                Some(call) => Step::Await {
+                    call,
+                    then: Pending::ExpectKeys(Box::new(ExpectKeys {
+                        login: self.login,
+                        tokens,
+                    })),
+                },
+                None => self.login.refuse(gate, Denial::LoginInvalid),
+            },
+            Err(_) => self.login.refuse(gate, Denial::LoginInvalid),
+        }
+    }
+}
+
+impl ExpectKeys {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        take_keys(gate, &reply);
+        match validate(gate, &self.login, &self.tokens, env) {
+            Ok(id_token) => create(gate, self.login, self.tokens, id_token, env),
+            Err(_) => self.login.refuse(gate, Denial::LoginInvalid),
+        }
+    }
+}
+
+impl ExpectCreated {
+    pub(crate) fn on_reply(
+        mut self,
+        gate: &mut Gate,
+        reply: CallReply<'_>,
+        env: &mut Env<'_>,
+    ) -> Step {
+        match control_api::read(&reply) {
+            Some(CreateOutcome::Created { started_at }) => self.session.started_at = started_at,
+            Some(CreateOutcome::Gone { .. }) => {
+                return self.login.refuse(gate, Denial::LoginRefused);
+            }
+            None => return self.login.refuse(gate, Denial::ControlUnavailable),
+        }
+        match mint::mint(&gate.config, &self.session, self.jti, env) {
+            Ok(minted) => {
+                let mut cookies = vec![minted.set_cookie];
+                cookies.extend(self.login.close_cookies(gate));
+                let location = gate
+                    .config
+                    .public_url
+                    .join(&self.login.transaction.return_to);
+                Step::Respond(Reply {
+                    code: "logged_in",
+                    ..reply::redirect(302, location, cookies)
+                })
+            }
+            Err(_) => self.login.refuse(gate, Denial::MintFailed),
+        }
+    }
+}
+
+impl Login {
+    /// Ends this login with a page. Its transaction is closed: a new login has one of its own.
+    fn refuse(self, gate: &Gate, denial: Denial) -> Step {
+        let mut reply = reply::refusal(&gate.config, &self.challenge, denial);
+        reply.headers.extend(
+            self.close_cookies(gate)
+                .into_iter()
+                .map(|value| ("set-cookie", value)),
+        );
+        Step::Respond(reply)
+    }
+
+    fn close_cookies(&self, gate: &Gate) -> Vec<String> {
+        let id = login::transaction_id(&self.transaction.state).unwrap_or_default();
+        login::close_cookies(&gate.config.cookies, &self.challenge.open_logins, id)
+    }
+}
+
+/// The key set once more, unless an unknown key has just caused the same.
+pub(crate) fn refetch_keys(gate: &mut Gate, env: &Env<'_>) -> Option<crate::step::Callout> {
+    let provider = &mut gate.provider;
+    if env.now
+        < provider
+            .keys_refetched_at
+            .saturating_add(KEYS_REFETCH_WINDOW)
+    {
+        return None;
+    }
+    provider.keys_refetched_at = env.now;
+    provider
+        .metadata
+        .as_ref()
+        .map(|metadata| provider::fetch(&metadata.jwks_uri))
+}
+
+/// Takes over a fetched key set; what cannot be used leaves the old one in place.
+pub(crate) fn take_keys(gate: &mut Gate, reply: &CallReply<'_>) {
+    let keys = reply.success().and_then(|body| JwkSet::parse(body).ok());
+    if let Some(keys) = keys.filter(|keys| keys.usable_keys() > 0) {
+        gate.provider.keys = keys;
+    }
+}
+
+fn validate(
+    gate: &Gate,
+    login: &Login,
+    tokens: &Tokens,
+    env: &Env<'_>,
+) -> Result<IdToken, IdTokenError> {
+    let token = tokens.id_token.as_ref().map_or("", Secret::reveal);
+    let algorithms = gate
+        .provider
+        .metadata
+        .as_ref()
+        .map(|metadata| metadata.id_token_algorithms.as_slice());
+    let expect = IdTokenExpect {
+        issuer: &gate.config.issuer,
+        client_id: &gate.config.client_id,
+        algorithms: algorithms.unwrap_or_default(),
+        nonce: Nonce::Required(&login.transaction.nonce),
+        now: env.now,
+        clock_skew: gate.config.clock_skew,
+        access_token: Some(tokens.access_token.reveal()),
+        sub: None,
+    };
+    id_token::validate(token, &expect, &gate.provider.keys, env.verifier)
+}
+
+fn create(gate: &Gate, login: Login, tokens: Tokens, id_token: IdToken, env: &mut Env<'_>) -> Step {
+    let (sid, jti) = (mint::fresh_id(env), mint::fresh_id(env));
+    let session = SessionView {
+        sid,
+        iss: gate.config.issuer.clone(),
+        sub: id_token.sub,
+        claims: mint::chosen_claims(&gate.config, &id_token.claims),
+        auth_time: id_token.auth_time.unwrap_or(id_token.iat),
+        started_at: env.now,
+        ends_at: env.now.saturating_add(gate.config.session.max_age),
+    };
+    let body = CreateSession {
+        sid: session.sid.clone(),
+        iss: session.iss.clone(),
+        sub: session.sub.clone(),
+        gateway: gate.config.public_url.origin(),
+        idp_sid: id_token.sid,
+        jti: jti.clone(),
+        claims: session.claims.clone(),
+        refresh_token: tokens.refresh_token,
+        id_token: tokens.id_token,
+        auth_time: session.auth_time,
+        id_token_iat: id_token.iat,
+        ends_at: session.ends_at,
+        replaces: login.replaces.clone(),
+    };
+    Step::Await {
+        call: control_api::create(&gate.config, &body),
+        then: Pending::ExpectCreated(Box::new(ExpectCreated {
+            login,
+            jti,
+            session,
+        })),
+    }
+}
+
+/// The transaction that `state` names, if this browser began it and it has not run out.
+fn open_transaction(
+    gate: &Gate,
+    request: &Request<'_>,
+    state: &str,
+    env: &Env<'_>,
+) -> Option<Transaction> {
+    let name = format!(
+        "{}{}",
+        gate.config.cookies.login_prefix,
+        login::transaction_id(state)?
+    );
+    let Found::One(sealed) = cookie::find(request.cookies.iter().copied(), &name) else {
+        return None;
+    };
+    let plain = gate
+        .config
+        .sealer
+        .open(&name, std::str::from_utf8(sealed).ok()?)?;
+    let transaction: Transaction = serde_json::from_slice(&plain).ok()?;
+    let fits = transaction.state == state
+        && transaction.issuer == gate.config.issuer
+        && env.now < transaction.expires_at;
+    fits.then_some(transaction)
+}
+
+/// Parameters of the authorization response (RFC 6749 section 4.1.2, RFC 9207 section 2).
+struct Params {
+    state: String,
+    code: Option<String>,
+    iss: Option<String>,
+}
+
+impl Params {
+    /// None: a parameter is missing or repeats (RFC 6749 section 3.1), or code and error come
+    /// together.
+    fn parse(query: &[u8]) -> Option<Self> {
+        let (mut state, mut code, mut iss, mut error) = (None, None, None, None);
+        for (name, value) in form_urlencoded::parse(query) {
+            let slot = match name.as_ref() {
+                "state" => &mut state,
+                "code" => &mut code,
+                "iss" => &mut iss,
+                "error" => &mut error,
+                _ => continue,
+            };
+            if slot.replace(value.into_owned()).is_some() {
+                return None;
+            }
+        }
+        let code = code.filter(|code: &String| !code.is_empty());
+        (code.is_some() != error.is_some()).then_some(())?;
+        Some(Self {
+            state: state?,
+            code,
+            iss,
+        })
+    }
+
+    /// RFC 9207 section 2.4, for errors too: a response that names an issuer must name the one that
+    /// was asked, and must name it where the provider says that it does.
+    fn is_from(&self, issuer: &str, gate: &Gate) -> bool {
+        let promised = gate
+            .provider
+            .metadata
+            .as_ref()
+            .is_some_and(|metadata| metadata.response_iss);
+        match &self.iss {
+            Some(iss) => iss == issuer,
+            None => !promised,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Params;
+
+    #[test]
+    fn repeated_missing_and_contradicting_parameters_are_refused() {
+        let parse = |query: &str| Params::parse(query.as_bytes()).is_some();
+        assert!(parse("state=s&code=c&iss=i&session_state=x"));
+        assert!(parse("state=s&error=access_denied&error_description=<b>"));
+        for query in [
+            "",
+            "state=s",
+            "code=c",
+            "state=s&code=",
+            "state=s&state=s&code=c",
+            "state=s&code=c&code=c",
+            "state=s&code=c&error=e",
+            "state=s&code=c&iss=i&iss=i",
+            "state=s&error=e&error=e",
+            "st%61te=s&state=s&code=c",
+        ] {
+            assert!(!parse(query), "{query}");
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Renewal of an expired session behind the user's back: one token call, whoever asks.
+//!
+//! ```text
+//! begin → ExpectLease ──lease──→ ExpectRefreshed ──tokens──→ [ExpectRefreshKeys] → ExpectStored → on with it
+//!              │ renewed ─────────────────────────────────────────────────────────────────────→ on with it
+//!              │                        └──failure──→ ExpectFailReport → kept: grace or 503 · gone: log in
+//!              │ busy, backoff, no answer → grace or 503
+//!              └ gone → log in
+//! ```
+//!
+//! The work belongs to no request: when the client leaves, it goes on, because a rotated token that
+//! is not stored is a session lost.
+
+use std::rc::Rc;
+
+use gatelatch_wire::Secret;
+use gatelatch_wire::session::{
+    BeginOutcome, BeginRefresh, CompleteOutcome, CompleteRefresh, FailClass, FailOutcome,
+    FailRefresh, GoneReason, RenewLease, SessionView,
+};
+
+use crate::control_api;
+use crate::cookie;
+use crate::denial::Denial;
+use crate::flow::callback::{refetch_keys, take_keys};
+use crate::flow::session_info;
+use crate::gate::{Env, Gate, Goal, Held};
+use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
+use crate::known::KnownToken;
+use crate::mint;
+use crate::pending::Pending;
+use crate::rules::Access;
+use crate::step::{CallReply, Callout, Edits, Step};
+use crate::token_endpoint::{self, Failure, Tokens};
+
+/// What a refresh carries from step to step.
+#[derive(Debug)]
+pub struct Refresh {
+    held: Held,
+    known: Rc<KnownToken>,
+    /// Whether the IdP has already rejected the token once for this request.
+    retried: bool,
+}
+
+/// Waits for the right to spend the refresh token.
+#[derive(Debug)]
+pub struct ExpectLease {
+    refresh: Refresh,
+}
+
+/// Waits for new tokens; keeps the lease alive meanwhile.
+#[derive(Debug)]
+pub struct ExpectRefreshed {
+    refresh: Refresh,
+    lease: String,
+    lease_ms: u32,
+    renewed_at_ms: u64,
+}
+
+/// Waits for a newer key set.
+#[derive(Debug)]
+pub struct ExpectRefreshKeys {
+    refresh: Refresh,
+    lease: String,
+    tokens: Tokens,
+}
+
+/// Waits for the new tokens to be durable.
+#[derive(Debug)]
+pub struct ExpectStored {
+    refresh: Refresh,
+    body: CompleteRefresh,
+    tries: u32,
+}
+
+/// Waits for the word whether the session survives a failure.
+#[derive(Debug)]
+pub struct ExpectFailReport {
+    refresh: Refresh,
+    class: FailClass,
+}
+
+/// Times that storing rotated tokens is tried: with pauses of at most 5 s, for about a minute.
+const STORE_TRIES: u32 = 16;
+
+/// Holds the request and asks for a lease.
+pub fn begin(gate: &Gate, held: Held, known: Rc<KnownToken>, _: &mut Env<'_>) -> Step {
+    ask(
+        gate,
+        Refresh {
+            held,
+            known,
+            retried: false,
+        },
+        0,
+    )
+}
+
+fn ask(gate: &Gate, refresh: Refresh, delay_ms: u32) -> Step {
+    let body = BeginRefresh {
+        jti: refresh.known.claims.jti.clone(),
+        holder: gate.gateway_id.clone(),
+        wait_ms: gate.config.refresh.wait_ms,
+    };
+    let mut call = control_api::begin(&gate.config, &refresh.known.claims.sid, &body);
+    call.delay_ms = delay_ms;
+    Step::Await {
+        call,
+        then: Pending::ExpectLease(Box::new(ExpectLease { refresh })),
+    }
+}
+
+impl ExpectLease {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        let refresh = self.refresh;
+        match control_api::read(&reply) {
+            Some(BeginOutcome::Lease {
+                lease,
+                lease_ms,
+                refresh_token,
+                ..
+            }) => {
+                let Some(metadata) = &gate.provider.metadata else {
+                    let failure = Failure {
+                        class: FailClass::Transient,
+                        retry_after_s: None,
+                    };
+                    return report(gate, refresh, lease, failure);
+                };
+                let call = token_endpoint::refresh(&gate.config, metadata, &refresh_token);
+                let state = ExpectRefreshed {
+                    refresh,
+                    lease,
+                    lease_ms,
+                    renewed_at_ms: env.now_ms,
+                };
+                Step::Await {
+                    call,
+                    then: Pending::ExpectRefreshed(Box::new(state)),
+                }
+            }
+            Some(BeginOutcome::Renewed { session }) => refresh.go_on(gate, &session, env),
+            Some(BeginOutcome::Gone { reason }) => refresh.end(gate, reason, env),
+            Some(BeginOutcome::Busy { .. } | BeginOutcome::Backoff { .. }) => {
+                refresh.put_off(gate, Denial::RefreshUnavailable, env)
+            }
+            None => refresh.put_off(gate, Denial::ControlUnavailable, env),
+        }
+    }
+}
+
+impl ExpectRefreshed {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        let tokens = match token_endpoint::read(&reply) {
+            Ok(tokens) => tokens,
+            Err(failure) => return report(gate, self.refresh, self.lease, failure),
+        };
+        match validate(gate, &self.refresh.known, &tokens, env) {
+            Err(IdTokenError::UnknownKey) => match refetch_keys(gate, env) {
+                Some(call) => {
+                    let state = ExpectRefreshKeys {
+                        refresh: self.refresh,
+                        lease: self.lease,
+                        tokens,
+                    };
+                    Step::Await {
+                        call,
+                        then: Pending::ExpectRefreshKeys(Box::new(state)),
+                    }
+                }
+                // The key set was fetched just now. The rotated token must not be lost for that.
+                None => store(gate, self.refresh, self.lease, tokens, None),
+            },
+            Err(_) => mismatch(gate, self.refresh, self.lease),
+            Ok(id_token) => store(gate, self.refresh, self.lease, tokens, id_token),
+        }
+    }
+
+    pub(crate) fn keep_alive(&mut self, gate: &Gate, now_ms: u64) -> Option<Callout> {
+        let due = self
+            .renewed_at_ms
+            .saturating_add(u64::from(self.lease_ms) / 3);
+        if now_ms < due {
+            return None;
+        }
+        self.renewed_at_ms = now_ms;
+        let body = RenewLease {
+            lease: self.lease.clone(),
+        };
+        Some(control_api::renew(
+            &gate.config,
+            &self.refresh.known.claims.sid,
+            &body,
+        ))
+    }
+}
+
+impl ExpectRefreshKeys {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        take_keys(gate, &reply);
+        match validate(gate, &self.refresh.known, &self.tokens, env) {
+            Ok(id_token) => store(gate, self.refresh, self.lease, self.tokens, id_token),
+            // Still unknown: the ID token counts as absent, which is allowed at a refresh, and the
+            // rotated token is kept.
+            Err(IdTokenError::UnknownKey) => {
+                store(gate, self.refresh, self.lease, self.tokens, None)
+            }
+            Err(_) => mismatch(gate, self.refresh, self.lease),
+        }
+    }
+}
+
+impl ExpectStored {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
+        match control_api::read(&reply) {
+            Some(CompleteOutcome::Stored { session } | CompleteOutcome::Superseded { session }) => {
+                self.refresh.go_on(gate, &session, env)
+            }
+            Some(CompleteOutcome::Gone { reason }) => self.refresh.end(gate, reason, env),
+            None if self.tries < STORE_TRIES => self.try_again(gate),
+            None => self.refresh.put_off(gate, Denial::ControlUnavailable, env),
+        }
+    }
+
+    /// The control service does not answer, but the old token is spent: its successor must land.
+    fn try_again(mut self, gate: &Gate) -> Step {
+        let mut call =
+            control_api::complete(&gate.config, &self.refresh.known.claims.sid, &self.body);
+        call.delay_ms = 100_u32.saturating_mul(1 << self.tries.min(10)).min(5_000);
+        self.tries = self.tries.saturating_add(1);
+        Step::Await {
+            call,
+            then: Pending::ExpectStored(Box::new(self)),
+        }
+    }
+}
+
+impl ExpectFailReport {
+    pub(crate) fn on_reply(
+        mut self,
+        gate: &mut Gate,
+        reply: CallReply<'_>,
+        env: &mut Env<'_>,
+    ) -> Step {
+        match control_api::read(&reply) {
+            Some(FailOutcome::Gone { reason }) => self.refresh.end(gate, reason, env),
+            // The token may have been spent by another: read the store again, once.
+            Some(FailOutcome::Kept { retry_after_ms })
+                if self.class == FailClass::Rejected && !self.refresh.retried =>
+            {
+                self.refresh.retried = true;
+                ask(gate, self.refresh, retry_after_ms.clamp(1, 500))
+            }
+            Some(FailOutcome::Kept { .. }) => {
+                self.refresh.put_off(gate, Denial::RefreshUnavailable, env)
+            }
+            None => match self.class {
+                FailClass::InvalidGrant => self.refresh.end(gate, GoneReason::InvalidGrant, env),
+                FailClass::Mismatch => self.refresh.end(gate, GoneReason::Mismatch, env),
+                _ => self.refresh.put_off(gate, Denial::ControlUnavailable, env),
+            },
+        }
+    }
+}
+
+impl Refresh {
+    /// The session is renewed: the request continues with a new cookie on its response.
+    fn go_on(self, gate: &Gate, session: &SessionView, env: &mut Env<'_>) -> Step {
+        let jti = mint::fresh_id(env);
+        let Ok(minted) = mint::mint(&gate.config, session, jti, env) else {
+            return gate.refuse(&self.held.challenge, Denial::MintFailed, env);
+        };
+        match self.held.goal {
+            Goal::SessionInfo => session_info::answer(&minted.known, vec![minted.set_cookie], env),
+            Goal::Upstream => {
+                let mut edits = gate.identified(self.held.cleaned, &minted.known);
+                if gate.config.forward_jwt {
+                    edits.cookie = Some(with_token(
+                        edits.cookie,
+                        &gate.config.cookies.session,
+                        &minted.token,
+                    ));
+                }
+                edits.set_cookies.push(minted.set_cookie);
+                Step::Forward(edits)
+            }
+        }
+    }
+
+    /// The session is over.
+    fn end(self, gate: &Gate, reason: GoneReason, env: &mut Env<'_>) -> Step {
+        if self.held.access == Access::Optional {
+            let set_cookies = vec![cookie::clear(&gate.config.cookies.session, "/")];
+            return Step::Forward(Edits {
+                set_cookies,
+                ..self.held.cleaned
+            });
+        }
+        gate.refuse(&self.held.challenge, Denial::SessionEnded(reason), env)
+    }
+
+    /// The session is kept but could not be renewed now: within the grace the request goes on with
+    /// the old claims, past it the client is told to come back.
+    fn put_off(self, gate: &Gate, denial: Denial, env: &mut Env<'_>) -> Step {
+        let policy = &gate.config.refresh;
+        let claims = &self.known.claims;
+        let in_grace =
+            env.now < claims.exp.saturating_add(policy.grace) && env.now < claims.session_exp;
+        let allowed = in_grace && (self.held.safe || !policy.grace_safe_methods_only);
+        let revoked = gate
+            .revoked
+            .forbids(&self.known.subject, env.now, env.segments);
+        match (allowed && !revoked, self.held.goal) {
+            (true, Goal::Upstream) => {
+                let mut edits = gate.identified(self.held.cleaned, &self.known);
+                edits.note = Some("grace");
+                Step::Forward(edits)
+            }
+            (true, Goal::SessionInfo) => session_info::answer(&self.known, Vec::new(), env),
+            (false, _) => gate.refuse(&self.held.challenge, denial, env),
+        }
+    }
+}
+
+fn store(
+    gate: &Gate,
+    refresh: Refresh,
+    lease: String,
+    tokens: Tokens,
+    id_token: Option<IdToken>,
+) -> Step {
+    let body = CompleteRefresh {
+        lease,
+        refresh_token: tokens.refresh_token,
+        id_token: id_token.as_ref().and(tokens.id_token),
+        claims: id_token.map(|id_token| mint::chosen_claims(&gate.config, &id_token.claims)),
+    };
+    Step::Await {
+        call: control_api::complete(&gate.config, &refresh.known.claims.sid, &body),
+        then: Pending::ExpectStored(Box::new(ExpectStored {
+            refresh,
+            body,
+            tries: 0,
+        })),
+    }
+}
+
+fn report(gate: &Gate, refresh: Refresh, lease: String, failure: Failure) -> Step {
+    let body = FailRefresh {
+        lease,
+        class: failure.class,
+        retry_after_s: failure.retry_after_s,
+    };
+    Step::Await {
+        call: control_api::fail(&gate.config, &refresh.known.claims.sid, &body),
+        then: Pending::ExpectFailReport(Box::new(ExpectFailReport {
+            refresh,
+            class: failure.class,
+        })),
+    }
+}
+
+fn mismatch(gate: &Gate, refresh: Refresh, lease: String) -> Step {
+    report(
+        gate,
+        refresh,
+        lease,
+        Failure {
+            class: FailClass::Mismatch,
+            retry_after_s: None,
+        },
+    )
+}
+
+/// The refreshed ID token, which may be absent (OIDC Core 12.2).
+fn validate(
+    gate: &Gate,
+    known: &KnownToken,
+    tokens: &Tokens,
+    env: &Env<'_>,
+) -> Result<Option<IdToken>, IdTokenError> {
+    let Some(token) = tokens.id_token.as_ref().map(Secret::reveal) else {
+        return Ok(None);
+    };
+    let algorithms = gate
+        .provider
+        .metadata
+        .as_ref()
+        .map(|metadata| metadata.id_token_algorithms.as_slice());
+    let expect = IdTokenExpect {
+        issuer: &gate.config.issuer,
+        client_id: &gate.config.client_id,
+        algorithms: algorithms.unwrap_or_default(),
+        nonce: Nonce::Ignore,
+        now: env.now,
+        clock_skew: gate.config.clock_skew,
+        access_token: Some(tokens.access_token.reveal()),
+        sub: Some(&known.claims.sub),
+    };
+    id_token::validate(token, &expect, &gate.provider.keys, env.verifier).map(Some)
+}
+
+/// The cookies for an application that receives the session JWT: the new one in the old one's place.
+fn with_token(cookie: Option<Vec<u8>>, name: &str, token: &str) -> Vec<u8> {
+    let rest = cookie.unwrap_or_default();
+    let mut line = cookie::without(&rest, |found| found == name.as_bytes()).unwrap_or(rest);
+    if !line.is_empty() {
+        line.extend_from_slice(b"; ");
+    }
+    line.extend_from_slice(name.as_bytes());
+    line.push(b'=');
+    line.extend_from_slice(token.as_bytes());
+    line
+}

@@ -1,0 +1,43 @@
+//! Counters and gauges, as Envoy shows them under `wasmcustom.gatelatch.`.
+
+use std::collections::HashMap;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::MetricType;
+
+/// The metrics of one VM; the host adds up what all VMs count.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    ids: HashMap<String, u32>,
+}
+
+/// More names than there are codes: a bound, not a limit that is met.
+const MAX_METRICS: usize = 256;
+
+impl Stats {
+    /// Counts one event of a stable name.
+    pub(crate) fn count(&mut self, name: &str) {
+        if let Some(id) = self.id(MetricType::Counter, name) {
+            let _ = hostcalls::increment_metric(id, 1);
+        }
+    }
+
+    /// Sets a gauge.
+    pub(crate) fn set(&mut self, name: &str, value: u64) {
+        if let Some(id) = self.id(MetricType::Gauge, name) {
+            let _ = hostcalls::record_metric(id, value);
+        }
+    }
+
+    fn id(&mut self, kind: MetricType, name: &str) -> Option<u32> {
+        if let Some(id) = self.ids.get(name) {
+            return Some(*id);
+        }
+        if self.ids.len() >= MAX_METRICS {
+            return None;
+        }
+        let id = hostcalls::define_metric(kind, &format!("gatelatch.{name}")).ok()?;
+        self.ids.insert(name.to_owned(), id);
+        Some(id)
+    }
+}
