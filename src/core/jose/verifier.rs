@@ -94,10 +94,13 @@ mod tests {
     use super::*;
     use crate::jose::testkeys::{self, TestKey};
 
+    /// Algorithm, message and signature of one question.
+    type Question = (Algorithm, Vec<u8>, Vec<u8>);
+
     /// Answers as told and remembers what it was asked.
     struct Host {
         answer: Option<bool>,
-        asked: RefCell<Vec<(Algorithm, Vec<u8>, Vec<u8>)>>,
+        asked: RefCell<Vec<Question>>,
     }
 
     impl Host {
@@ -248,6 +251,27 @@ mod tests {
             Err(TokenError::Signature)
         );
         assert_eq!(verify(&token, &keys, &Host::new(None)), Ok(()));
+    }
+
+    /// RFC 7515 appendix A.3 and RFC 8037 appendix A.4.
+    #[test]
+    fn the_examples_of_the_standards_verify() {
+        let keys = JwkSet::parse(
+            br#"{"keys":[
+                {"kty":"EC","crv":"P-256",
+                 "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                 "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
+                {"kty":"OKP","crv":"Ed25519",
+                 "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+            ]}"#,
+        )
+        .unwrap();
+        for token in [
+            "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
+        ] {
+            assert_eq!(verify(token, &keys, &NoHostVerifier), Ok(()), "{token}");
+        }
     }
 
     #[test]

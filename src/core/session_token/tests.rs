@@ -133,7 +133,7 @@ fn a_token_with_any_bit_of_any_byte_flipped_does_not_verify() {
 fn a_token_cut_short_or_grown_does_not_verify() {
     let token = mint(&hs256(), &claims()).unwrap();
     for length in 0..token.len() {
-        assert!(check(&token[..length]).is_err(), "{length}");
+        assert!(check(token.get(..length).unwrap()).is_err(), "{length}");
     }
     for tail in ["A", "AA", "AAA", "AAAA", "=", ".", " "] {
         assert!(check(&format!("{token}{tail}")).is_err(), "{tail:?}");
