@@ -4,6 +4,7 @@
 //! environment by name, and either gives a value in which everything holds or one
 //! [`ConfigError`] that names the field.
 
+mod protobuf;
 mod raw;
 pub mod url;
 

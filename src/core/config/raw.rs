@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use gatelatch_wire::Secret;
 use serde::Deserialize;
 
+use super::protobuf;
 use super::url::BaseUrl;
 use super::{
     ClientAuth, Config, ConfigError, CookieNames, OnStale, RefreshPolicy, RevocationPolicy,
@@ -190,9 +191,22 @@ fn default_clock_skew() -> String {
 }
 
 impl Raw {
-    pub(super) fn read(json: &[u8]) -> Result<Self, ConfigError> {
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    /// Reads JSON, as a control plane or a `StringValue` gives it, or the `google.protobuf.Struct`
+    /// that Envoy hands over as it is.
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, ConfigError> {
+        let malformed = |problem: String| ConfigError::new("configuration", problem);
+        let document = if bytes.is_empty() {
+            return Err(malformed("is missing".to_owned()));
+        } else if bytes.trim_ascii_start().starts_with(b"{") {
+            serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?
+        } else {
+            protobuf::json(bytes).ok_or_else(|| malformed("must be a JSON object or a Struct".to_owned()))?
+        };
+        Self::from_document(document)
+    }
+
+    fn from_document(document: serde_json::Value) -> Result<Self, ConfigError> {
+        serde_path_to_error::deserialize(document).map_err(|error| {
             let field = match error.path().to_string() {
                 root if root == "." => "configuration".to_owned(),
                 path => path,
