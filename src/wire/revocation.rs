@@ -8,6 +8,7 @@ use crate::UnixSeconds;
 /// One revocation, as in `POST /v1/revocations` (one object, or an array of up to
 /// [`MAX_BATCH`]).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Revocation {
     /// One session JWT.
@@ -43,6 +44,7 @@ pub const MAX_BATCH: usize = 10_000;
 
 /// Answer to `POST /v1/revocations`, after the write is durable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Revoked {
     /// How many were accepted (repetitions included: the call is idempotent).
     pub accepted: u32,
@@ -59,6 +61,7 @@ pub struct Revoked {
 
 /// On how many of the known Envoys a revocation is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Enforced {
     /// Envoys whose cursor has reached the revocation.
     pub on: u32,

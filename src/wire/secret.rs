@@ -10,6 +10,7 @@ use zeroize::Zeroize;
 /// `Debug` shows a placeholder, there is no `Display`, and the memory is wiped on drop. It
 /// serializes as the plain string, because the one place it may travel is a body of API v1.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Secret(String);
 

@@ -10,6 +10,7 @@ pub type Claims = Map<String, Value>;
 
 /// `POST /v1/sessions`: a login has succeeded and its session must outlive this process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
     /// Stable id of the session, made by the gateway: 128 random bits, base64url.
@@ -26,6 +27,7 @@ pub struct CreateSession {
     /// `jti` of the first session JWT.
     pub jti: String,
     /// The claims that go into every session JWT of this session.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub claims: Claims,
     /// The IdP's refresh token. None: the session ends with its first JWT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,7 @@ pub struct CreateSession {
 
 /// Answer to [`CreateSession`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CreateOutcome {
     /// Durable. `started_at` is the session's start for issued-before revocations: now, or just
@@ -63,6 +66,7 @@ pub enum CreateOutcome {
 
 /// `POST /v1/sessions/{sid}/refresh/begin`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BeginRefresh {
     /// `jti` of the expired JWT that asks.
@@ -75,6 +79,7 @@ pub struct BeginRefresh {
 
 /// Answer to [`BeginRefresh`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum BeginOutcome {
     /// The caller alone may spend the refresh token now.
@@ -114,6 +119,7 @@ pub enum BeginOutcome {
 
 /// What a gateway needs to mint a session JWT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionView {
     /// Stable id of the session.
     pub sid: String,
@@ -122,6 +128,7 @@ pub struct SessionView {
     /// `sub` at that IdP.
     pub sub: String,
     /// Identity claims.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub claims: Claims,
     /// When the user authenticated at the IdP.
     pub auth_time: UnixSeconds,
@@ -133,6 +140,7 @@ pub struct SessionView {
 
 /// `POST /v1/sessions/{sid}/refresh/renew`: the holder is alive and still waits for the IdP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RenewLease {
     /// From [`BeginOutcome::Lease`].
@@ -141,6 +149,7 @@ pub struct RenewLease {
 
 /// `POST /v1/sessions/{sid}/refresh/complete`: the IdP has answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteRefresh {
     /// From [`BeginOutcome::Lease`].
@@ -153,11 +162,13 @@ pub struct CompleteRefresh {
     pub id_token: Option<Secret>,
     /// The claims as they now stand; None: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub claims: Option<Claims>,
 }
 
 /// Answer to [`CompleteRefresh`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum CompleteOutcome {
     /// Durable: mint from this.
@@ -179,6 +190,7 @@ pub enum CompleteOutcome {
 
 /// `POST /v1/sessions/{sid}/refresh/fail`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailRefresh {
     /// From [`BeginOutcome::Lease`].
@@ -192,6 +204,7 @@ pub struct FailRefresh {
 
 /// Failures of a refresh, by what they mean for the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailClass {
     /// The IdP said `invalid_grant` with 400, 401 or 403: the session ends.
@@ -208,6 +221,7 @@ pub enum FailClass {
 
 /// Answer to [`FailRefresh`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum FailOutcome {
     /// The session stays.
@@ -224,6 +238,7 @@ pub enum FailOutcome {
 
 /// `POST /v1/sessions/{sid}/end`: logout at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EndSession {
     /// Why it ends.
@@ -232,6 +247,7 @@ pub struct EndSession {
 
 /// Answer to [`EndSession`], the same for a session that had ended before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionEnded {
     /// For `end_session_endpoint`, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,6 +256,7 @@ pub struct SessionEnded {
 
 /// Why a session is no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GoneReason {
     /// No such session (any more).
@@ -284,6 +301,7 @@ impl GoneReason {
 
 /// `POST /v1/logins/{id}/claim`: a callback spends its login transaction, once over all gateways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClaimLogin {
     /// When the transaction would have ended anyway, so that the mark can be forgotten.
@@ -292,6 +310,7 @@ pub struct ClaimLogin {
 
 /// Answer to [`ClaimLogin`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum ClaimOutcome {
     /// First use.
@@ -303,6 +322,7 @@ pub enum ClaimOutcome {
 /// `POST /v1/backchannel-logout`: a logout token that the gateway has validated
 /// (OIDC Back-Channel Logout 2.6). At least one of `sub` and `idp_sid` is present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BackchannelLogout {
     /// `iss` of the IdP.
@@ -323,6 +343,7 @@ pub struct BackchannelLogout {
 
 /// Answer to [`BackchannelLogout`]; zero sessions is a success too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoggedOut {
     /// How many live sessions it ended.
     pub sessions: u32,
