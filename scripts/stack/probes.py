@@ -6,6 +6,7 @@ import http.client
 import json
 
 TIMEOUT = 2.0
+LOOKS = 8
 
 
 def answers(port: int, path: str, status: int = 200) -> str | None:
@@ -17,18 +18,25 @@ def answers(port: int, path: str, status: int = 200) -> str | None:
 
 
 def gate_is_ready(port: int) -> str | None:
-    """Whether the filter decides: without a cookie the session is 401, not 503."""
-    got = fetch(port, "/_gatelatch/session")
-    if isinstance(got, str):
-        return got
-    status, body = got
-    if status == 401:
-        return None
+    """Whether the filter decides (without a cookie the session is 401, not 503) and knows the
+    provider (a log-in is a redirect there). Each look is a connection of its own, so several
+    looks meet several workers."""
+    for _ in range(LOOKS):
+        for path, wanted in (("/_gatelatch/session", 401), ("/_gatelatch/login?return_to=/", 302)):
+            got = fetch(port, path)
+            if isinstance(got, str):
+                return got
+            status, body = got
+            if status != wanted:
+                return f"GET {path} answers {status} ({reason(body)})"
+    return None
+
+
+def reason(body: bytes) -> str:
     try:
-        reason = json.loads(body)["reason"]
+        return str(json.loads(body)["reason"])
     except (ValueError, KeyError, TypeError):
-        reason = "no reason given"
-    return f"the filter answers {status} ({reason})"
+        return "no reason given"
 
 
 def fetch(port: int, path: str) -> tuple[int, bytes] | str:

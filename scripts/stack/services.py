@@ -47,7 +47,7 @@ def control(options: Options, ports: Ports, keys: Keys) -> Child:
         "--encryption-key-file", str(keys.encryption_keys),
     ]  # fmt: skip
     # The store may carry a password, so it is not an argument that everybody can list.
-    env = {**environment(), **control_settings(), "GATELATCH_STORE": options.store}
+    env = {**environment(), **control_settings(), "GATELATCH_STORE": options.store, "NO_COLOR": "1"}
     return Child("control", argv, env, log(options, "control"), lambda: answers(ports.control, "/readyz"))
 
 
