@@ -29,9 +29,14 @@ mod stats;
 mod stream;
 mod worker;
 
-use proxy_wasm::types::LogLevel;
+// The exported initialiser that the macro writes has no documentation of its own.
+#[allow(missing_docs)]
+mod start {
+    use super::root;
+    use proxy_wasm::types::LogLevel;
 
-proxy_wasm::main! {{
-    proxy_wasm::set_log_level(LogLevel::Info);
-    proxy_wasm::set_root_context(|context_id| Box::new(root::Root::new(context_id)));
-}}
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(LogLevel::Info);
+        proxy_wasm::set_root_context(|context_id| Box::new(root::Root::new(context_id)));
+    }}
+}

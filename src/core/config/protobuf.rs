@@ -13,7 +13,10 @@ pub(super) fn json(bytes: &[u8]) -> Option<Value> {
 }
 
 fn object(decoded: Struct) -> Value {
-    let members = decoded.fields.into_iter().map(|(name, member)| (name, value(member)));
+    let members = decoded
+        .fields
+        .into_iter()
+        .map(|(name, member)| (name, value(member)));
     Value::Object(members.collect::<Map<_, _>>())
 }
 
@@ -21,7 +24,9 @@ fn value(decoded: ProtoValue) -> Value {
     match decoded.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(flag)) => Value::Bool(flag),
-        Some(Kind::NumberValue(number)) => Number::from_f64(number).map_or(Value::Null, Value::Number),
+        Some(Kind::NumberValue(number)) => {
+            Number::from_f64(number).map_or(Value::Null, Value::Number)
+        }
         Some(Kind::StringValue(text)) => Value::String(text),
         Some(Kind::ListValue(list)) => Value::Array(list.values.into_iter().map(value).collect()),
         Some(Kind::StructValue(inner)) => object(inner),
@@ -34,20 +39,38 @@ mod tests {
 
     #[test]
     fn a_struct_reads_as_the_json_it_was_written_as() {
-        let text = |text: &str| ProtoValue { kind: Some(Kind::StringValue(text.into())) };
-        let list = prost_types::ListValue { values: vec![text("a")] };
-        let inner = Struct { fields: [("ttl".into(), text("15m"))].into() };
+        let text = |text: &str| ProtoValue {
+            kind: Some(Kind::StringValue(text.into())),
+        };
+        let list = prost_types::ListValue {
+            values: vec![text("a")],
+        };
+        let inner = Struct {
+            fields: [("ttl".into(), text("15m"))].into(),
+        };
         let outer = Struct {
             fields: [
                 ("issuer".into(), text("https://idp.example")),
-                ("scopes".into(), ProtoValue { kind: Some(Kind::ListValue(list)) }),
-                ("session".into(), ProtoValue { kind: Some(Kind::StructValue(inner)) }),
+                (
+                    "scopes".into(),
+                    ProtoValue {
+                        kind: Some(Kind::ListValue(list)),
+                    },
+                ),
+                (
+                    "session".into(),
+                    ProtoValue {
+                        kind: Some(Kind::StructValue(inner)),
+                    },
+                ),
             ]
             .into(),
         };
         assert_eq!(
             json(&outer.encode_to_vec()),
-            Some(serde_json::json!({"issuer": "https://idp.example", "scopes": ["a"], "session": {"ttl": "15m"}}))
+            Some(
+                serde_json::json!({"issuer": "https://idp.example", "scopes": ["a"], "session": {"ttl": "15m"}})
+            )
         );
         assert_eq!(json(b""), None);
         assert_eq!(json(b"nonsense"), None);

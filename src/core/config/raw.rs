@@ -200,7 +200,8 @@ impl Raw {
         } else if bytes.trim_ascii_start().starts_with(b"{") {
             serde_json::from_slice(bytes).map_err(|error| malformed(error.to_string()))?
         } else {
-            protobuf::json(bytes).ok_or_else(|| malformed("must be a JSON object or a Struct".to_owned()))?
+            protobuf::json(bytes)
+                .ok_or_else(|| malformed("must be a JSON object or a Struct".to_owned()))?
         };
         Self::from_document(document)
     }
