@@ -203,7 +203,8 @@ where
 async fn receive<T: 'static>(
     answer: oneshot::Receiver<Result<Answer, StoreError>>,
 ) -> Result<T, StoreError> {
-    let answer = answer.await.map_err(|_| StoreError::Closed)??;
+    // A job that never answers has panicked, or its transaction was given up.
+    let answer = answer.await.map_err(|_| StoreError::Failed)??;
     answer
         .downcast()
         .map(|value| *value)

@@ -240,7 +240,7 @@ pub(crate) async fn fail(
                 // The IdP works: it answered with an error about this one token.
                 policy.breakers().succeeded(&session.iss);
                 retry_after_ms
-                    .unwrap_or(STALE_RETRY_MS.into())
+                    .unwrap_or_else(|| STALE_RETRY_MS.into())
                     .min(u32::MAX.into()) as u32
             } else {
                 policy

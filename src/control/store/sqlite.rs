@@ -3,20 +3,23 @@
 //! WAL with `synchronous=FULL`: a commit is on disk before anybody is answered. The writer takes
 //! whatever waits for it into one transaction, so that many callers share one fsync.
 
+mod statement;
+
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Statement, ToSql};
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, OpenFlags};
 
+use self::statement::{Session, Translated};
 use super::signals::Signals;
-use super::{Effects, Job, Pending, Row, Sql, Store, StoreError, Tx, Value, schema};
+use super::{Effects, Job, Pending, Store, StoreError, Tx, schema};
 
 /// How many jobs may wait for the writer, and for the readers.
 const QUEUE: usize = 20_000;
@@ -184,56 +187,74 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 fn write(mut connection: Connection, jobs: &mpsc::Receiver<Job>, signals: &Signals) {
     let mut translated = HashMap::new();
     while let Ok(first) = jobs.recv() {
-        if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-            report(&error);
-            first.refuse(StoreError::Failed);
-            continue;
-        }
-        let mut done = Vec::new();
-        let mut effects = Effects::default();
         let waiting = std::iter::once(first).chain(jobs.try_iter()).take(BATCH);
-        for job in waiting {
-            let (pending, its_effects) = run_one(&mut connection, &mut translated, job);
-            effects.merge(its_effects);
-            done.push(pending);
-        }
-        let failure = connection.execute_batch("COMMIT").err().map(|error| {
-            report(&error);
-            let _ = connection.execute_batch("ROLLBACK");
-            StoreError::Failed
-        });
-        if failure.is_none() {
-            signals.raise(&effects);
-        }
-        done.into_iter().for_each(|pending| pending.send(failure));
+        let mut batch = Batch::default();
+        let failure = match batch.commit(&mut connection, &mut translated, waiting) {
+            Ok(()) => {
+                signals.raise(&batch.effects);
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, jobs = batch.done.len(), "sqlite failed");
+                let _ = connection.execute_batch("ROLLBACK");
+                Some(StoreError::Failed)
+            }
+        };
+        batch
+            .done
+            .into_iter()
+            .for_each(|pending| pending.send(failure));
     }
 }
 
-fn run_one(
-    connection: &mut Connection,
-    translated: &mut HashMap<&'static str, String>,
-    job: Job,
-) -> (Pending, Effects) {
-    let savepoint = connection
-        .prepare_cached("SAVEPOINT job")
-        .and_then(|mut it| it.execute([]));
-    if let Err(error) = savepoint {
-        report(&error);
+/// Jobs that share one transaction, and so one fsync.
+#[derive(Default)]
+struct Batch {
+    done: Vec<Pending>,
+    effects: Effects,
+}
+
+impl Batch {
+    /// Runs the jobs and commits. After an error none of them counts, and the rest of `jobs` is
+    /// left to be dropped, which answers them too.
+    fn commit(
+        &mut self,
+        connection: &mut Connection,
+        translated: &mut Translated,
+        jobs: impl Iterator<Item = Job>,
+    ) -> Result<(), rusqlite::Error> {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for job in jobs {
+            self.run(connection, translated, job)?;
+            if connection.is_autocommit() {
+                // SQLite itself gave the transaction up, as it does when the disk is full.
+                return Err(rusqlite::Error::InvalidQuery);
+            }
+        }
+        connection.execute_batch("COMMIT")
     }
-    let (pending, effects) = run(connection, translated, job);
-    let end = if pending.is_ok() {
-        "RELEASE job"
-    } else {
-        "ROLLBACK TO job"
-    };
-    if let Err(error) = connection
-        .prepare_cached(end)
-        .and_then(|mut it| it.execute([]))
-    {
-        // The transaction is broken; its commit fails too, and with it every answer.
-        report(&error);
+
+    fn run(
+        &mut self,
+        connection: &mut Connection,
+        translated: &mut Translated,
+        job: Job,
+    ) -> Result<(), rusqlite::Error> {
+        connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let ran = run(connection, translated, job);
+        let keep = ran.as_ref().is_some_and(|(pending, _)| pending.is_ok());
+        if !keep && !connection.is_autocommit() {
+            connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+        }
+        if let Some((pending, effects)) = ran {
+            self.done.push(pending);
+            self.effects.merge(effects);
+        }
+        if !connection.is_autocommit() {
+            connection.prepare_cached("RELEASE job")?.execute([])?;
+        }
+        Ok(())
     }
-    (pending, effects)
 }
 
 fn read(mut connection: Connection, jobs: &Mutex<mpsc::Receiver<Job>>) {
@@ -242,109 +263,106 @@ fn read(mut connection: Connection, jobs: &Mutex<mpsc::Receiver<Job>>) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         if let Err(error) = connection.execute_batch("BEGIN DEFERRED") {
-            report(&error);
+            tracing::error!(%error, "sqlite failed");
             job.refuse(StoreError::Failed);
             continue;
         }
-        let (pending, _) = run(&mut connection, &mut translated, job);
+        let ran = run(&mut connection, &mut translated, job);
         let _ = connection.execute_batch("ROLLBACK");
-        pending.send(None);
+        if let Some((pending, _)) = ran {
+            pending.send(None);
+        }
     }
 }
 
+/// Runs a job; None when it panicked, which must not take the thread along: dropping its reply has
+/// answered it.
 fn run(
     connection: &mut Connection,
-    translated: &mut HashMap<&'static str, String>,
+    translated: &mut Translated,
     job: Job,
-) -> (Pending, Effects) {
+) -> Option<(Pending, Effects)> {
     let mut session = Session {
         connection,
         translated,
     };
-    // Every statement of a SQLite session is ready at once, so the job never has to wait.
-    job.run(&mut session)
-        .now_or_never()
-        .expect("a job awaits nothing but its statements")
+    let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut session).now_or_never()));
+    // Every statement of a SQLite session is ready at once, so a job never has to wait.
+    ran.ok().flatten()
 }
 
-fn report(error: &rusqlite::Error) {
-    tracing::error!(%error, "sqlite failed");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Tx;
 
-struct Session<'c> {
-    connection: &'c mut Connection,
-    /// The statements with SQLite's spelling of numbered parameters.
-    translated: &'c mut HashMap<&'static str, String>,
-}
-
-impl Session<'_> {
-    fn run<T>(
-        &mut self,
-        sql: &'static str,
-        params: &[Value],
-        body: impl FnOnce(&mut Statement<'_>, &[&dyn ToSql]) -> Result<T, rusqlite::Error>,
-    ) -> Result<T, StoreError> {
-        let text = self
-            .translated
-            .entry(sql)
-            .or_insert_with(|| sql.replace('$', "?"));
-        let params: Vec<&dyn ToSql> = params.iter().map(|value| value as &dyn ToSql).collect();
-        let result = self
-            .connection
-            .prepare_cached(text)
-            .and_then(|mut statement| body(&mut statement, &params));
-        result.map_err(|error| {
-            tracing::error!(%error, statement = sql, "sqlite failed");
-            StoreError::Failed
-        })
+    async fn insert(tx: &mut Tx<'_>, id: &str) -> Result<(), StoreError> {
+        let insert = "INSERT INTO login_marks (id, expires_at) VALUES ($1, 1)";
+        tx.execute(insert, &[id.into()]).await.map(drop)
     }
-}
 
-impl Sql for Session<'_> {
-    fn query<'a>(
-        &'a mut self,
-        sql: &'static str,
-        params: &'a [Value],
-    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
-        let rows = self.run(sql, params, |statement, params| {
-            let columns = statement.column_count();
-            let rows = statement.query_map(params, |row| {
-                (0..columns)
-                    .map(|column| from_sqlite(row.get_ref(column)?))
-                    .collect()
-            })?;
-            rows.map(|row| row.map(Row)).collect()
+    async fn marks(store: &dyn Store) -> Vec<String> {
+        let ids = store.look(|tx| {
+            Box::pin(async {
+                let rows = tx
+                    .query("SELECT id FROM login_marks ORDER BY id", &[])
+                    .await?;
+                rows.iter().map(|row| row.text(0)).collect()
+            })
         });
-        Box::pin(ready(rows))
+        ids.await.unwrap()
     }
 
-    fn execute<'a>(
-        &'a mut self,
-        sql: &'static str,
-        params: &'a [Value],
-    ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        let changed = self.run(sql, params, |statement, params| statement.execute(params));
-        Box::pin(ready(changed.map(|changed| changed as u64)))
+    #[tokio::test]
+    async fn a_job_that_fails_or_panics_takes_back_its_own_changes_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(&path, Arc::new(Signals::new())).unwrap());
+        let kept = store.transact(|tx| Box::pin(insert(tx, "kept")));
+        let failing = store.transact(|tx| {
+            Box::pin(async {
+                insert(tx, "failed").await?;
+                Err::<(), _>(StoreError::Corrupt)
+            })
+        });
+        let panicking = store.transact(|tx| {
+            Box::pin(async {
+                insert(tx, "panicked").await?;
+                panic!("a defect");
+                #[allow(unreachable_code)]
+                Ok(())
+            })
+        });
+        let also_kept = store.transact(|tx| Box::pin(insert(tx, "kept too")));
+        let answers = tokio::join!(kept, failing, panicking, also_kept);
+        let panicked = Err(StoreError::Failed);
+        assert_eq!(
+            answers,
+            (Ok(()), Err(StoreError::Corrupt), panicked, Ok(()))
+        );
+        assert_eq!(marks(&*store).await, ["kept", "kept too"]);
     }
-}
 
-fn from_sqlite(value: ValueRef<'_>) -> Result<Value, rusqlite::Error> {
-    Ok(match value {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(int) => Value::Int(int),
-        ValueRef::Text(_) => Value::Text(value.as_str()?.to_owned()),
-        ValueRef::Blob(blob) => Value::Blob(blob.to_vec()),
-        ValueRef::Real(_) => return Err(rusqlite::Error::IntegralValueOutOfRange(0, 0)),
-    })
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        Ok(match self {
-            Self::Null => rusqlite::types::Null.into(),
-            Self::Int(int) => (*int).into(),
-            Self::Text(text) => text.as_str().into(),
-            Self::Blob(blob) => blob.as_slice().into(),
-        })
+    #[tokio::test]
+    async fn the_files_belong_to_their_owner_alone_and_to_one_process() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let store: Arc<dyn Store> =
+            Arc::new(Sqlite::open(&path, Arc::new(Signals::new())).unwrap());
+        store
+            .transact(|tx| Box::pin(insert(tx, "x")))
+            .await
+            .unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let mode = file.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        let again = Sqlite::open(&path, Arc::new(Signals::new()));
+        assert!(matches!(again, Err(OpenError::Locked)));
+        store.close().await;
+        let closed = store.transact(|tx| Box::pin(insert(tx, "y"))).await;
+        assert_eq!(closed, Err(StoreError::Closed));
     }
 }
