@@ -52,12 +52,12 @@ def cargo(arguments: list[str], log: Path, console: Console) -> None:
     with log.open("ab") as out:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
-        told = time.monotonic()
+        begun = told = time.monotonic()
         while process.poll() is None:
             time.sleep(0.1)
             if time.monotonic() - told > TELL_EVERY:
                 told = time.monotonic()
-                console.note(last_line(log, start))
+                console.note(f"{told - begun:.0f} s: {last_line(log, start)}")
     finally:
         if process.poll() is None:
             process.terminate()

@@ -84,8 +84,10 @@ class Child:
         return f"exit status {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
 
     def tail(self) -> list[str]:
-        """The last lines of its log."""
-        return self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        """The end of its log: the errors there if there are any, else the last lines."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        errors = [line for line in lines[-500:] if "][error][" in line or "][critical][" in line]
+        return (errors or lines)[-TAIL_LINES:]
 
 
 def wait_until_up(child: Child, others: list[Child], seconds: float) -> None:

@@ -120,7 +120,13 @@ def filter_config(block: str, options: Options, ports: Ports) -> dict:
     config["public_url"] = public_url(options, ports)
     if options.session_ttl is not None:
         config["session"]["ttl"] = options.session_ttl
+        if seconds(options.session_ttl) > seconds(config["session"]["max_age"]):
+            config["session"]["max_age"] = options.session_ttl  # a token cannot outlive its session
     return merge(config, options.filter_config)
+
+
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[duration[-1]]
 
 
 def merge(base: dict, extra: dict) -> dict:
