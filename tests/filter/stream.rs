@@ -50,6 +50,35 @@ pub struct Reply {
     pub details: Option<String>,
 }
 
+impl Reply {
+    /// Every `Set-Cookie` line.
+    pub fn set_cookies(&self) -> Vec<String> {
+        let lines = self.headers.all("set-cookie");
+        lines
+            .into_iter()
+            .map(|line| String::from_utf8_lossy(line).into_owned())
+            .collect()
+    }
+
+    /// `Location`, or nothing.
+    pub fn location(&self) -> &str {
+        self.headers.text("location").unwrap_or_default()
+    }
+
+    /// The body as JSON, or null.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// `reason` of a refusal in JSON, or nothing.
+    pub fn reason(&self) -> String {
+        self.json()["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct StreamCore {
     id: u32,
@@ -206,7 +235,6 @@ impl Stream {
         self.finish();
     }
 
-    /// The upstream's answer to 101 or a long response is not over: the stream stays until this.
     fn id(&self) -> u32 {
         self.core.borrow().id
     }
