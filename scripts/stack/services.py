@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from .children import Child
-from .envoy_config import public_url, write_envoy_configs
+from .envoy_config import issuer_url, public_url, write_envoy_configs
 from .keys import Keys
 from .options import ROOT, Options
 from .ports import Ports
@@ -48,6 +48,7 @@ def control(options: Options, ports: Ports, keys: Keys) -> Child:
     ]  # fmt: skip
     # The store may carry a password, so it is not an argument that everybody can list.
     env = {**environment(), **control_settings(), "GATELATCH_STORE": options.store, "NO_COLOR": "1"}
+    env["GATELATCH_IDPS"] = f"{issuer_url(options, ports)},{options.client_id}"
     return Child("control", argv, env, log(options, "control"), lambda: answers(ports.control, "/readyz"))
 
 

@@ -9,6 +9,7 @@ use crate::breaker::Breakers;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateways::Gateways;
+use crate::idp::Idps;
 use crate::metrics::Metrics;
 use crate::ops::Policy;
 use crate::store::Store;
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) gateways: Arc<Gateways>,
+    pub(crate) idps: Idps,
     pub(crate) metrics: Metrics,
     pub(crate) gateway_tokens: TokenSet,
     pub(crate) admin_tokens: TokenSet,
@@ -51,6 +53,7 @@ impl App {
                 breakers: Mutex::new(Breakers::default()),
             }),
             gateways,
+            idps: Idps::new(config.idps),
             metrics: Metrics::new(),
             gateway_tokens: config.gateway_tokens,
             admin_tokens: config.admin_tokens,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::StoreUrl;
+use crate::idp::Idp;
 
 /// The session layer of Envoy: its control service and the operator's tool.
 #[derive(Debug, Parser)]
@@ -101,6 +102,16 @@ pub struct ServeArgs {
     /// encrypts, all decrypt
     #[arg(long, env = "GATELATCH_ENCRYPTION_KEY_FILE", value_name = "FILE")]
     pub encryption_key_file: PathBuf,
+
+    /// OpenID provider whose logout tokens are accepted, and our client id there; repeat the flag
+    /// for several (in the variable they are separated by blanks)
+    #[arg(
+        long = "idp",
+        env = "GATELATCH_IDPS",
+        value_name = "ISSUER,CLIENT_ID",
+        value_delimiter = ' '
+    )]
+    pub idps: Vec<Idp>,
 
     /// How long revocations and ended sessions are kept
     #[arg(long, env = "GATELATCH_RETENTION", default_value = "30d", value_name = "TIME", value_parser = humantime::parse_duration)]

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::auth::TokenSet;
 use crate::cli::ServeArgs;
 use crate::clock::{Clock, SystemClock};
+use crate::idp::Idp;
 use crate::keyring::KeyRing;
 
 /// Everything that the service goes by.
@@ -32,6 +33,8 @@ pub struct Config {
     pub tail_window: Duration,
     /// How long a lease lasts unless renewed.
     pub lease: Duration,
+    /// Whose logout tokens are accepted.
+    pub idps: Vec<Idp>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,6 +91,7 @@ impl Config {
             cleanup_interval: args.cleanup_interval,
             tail_window: args.tail_window,
             lease: args.lease,
+            idps: args.idps.clone(),
             clock: Arc::new(SystemClock),
         })
     }

@@ -19,6 +19,7 @@ pub mod config;
 mod error;
 mod extract;
 mod gateways;
+pub mod idp;
 pub mod keyring;
 mod metrics;
 mod ops;

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::app::Shared;
 use crate::auth;
 use crate::error::{ApiError, ErrorCode};
-use crate::routes::{feed, health, logins, refresh, revocations, sessions};
+use crate::routes::{backchannel, feed, health, logins, refresh, revocations, sessions};
 
 /// The most that a body of revocations may hold: 10,000 with long names.
 const REVOCATIONS_BYTES: usize = 2 * 1024 * 1024;
@@ -61,7 +61,8 @@ fn groups() -> (
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
-        .routes(routes!(health::openapi));
+        .routes(routes!(health::openapi))
+        .routes(routes!(backchannel::receive));
     let gateway = OpenApiRouter::new()
         .routes(routes!(sessions::create))
         .routes(routes!(sessions::end))

@@ -76,18 +76,19 @@ struct Raw {
 }
 
 impl Metadata {
-    /// Reads a discovery document and holds it against the configuration (OIDC Discovery 4.3).
-    pub fn parse(body: &[u8], config: &Config) -> Result<Self, MetadataError> {
+    /// Reads a discovery document and holds it against the configured issuer (OIDC Discovery 4.3).
+    /// Endpoints are https, unless the issuer itself is not.
+    pub fn parse(body: &[u8], issuer: &str) -> Result<Self, MetadataError> {
         if body.len() > MAX_DOCUMENT {
             return Err(MetadataError::Malformed);
         }
         let raw: Raw = serde_json::from_slice(body).map_err(|_| MetadataError::Malformed)?;
-        if raw.issuer != config.issuer {
+        if raw.issuer != issuer {
             return Err(MetadataError::Issuer);
         }
         let endpoint = |text: &str| {
             BaseUrl::parse(text)
-                .filter(|url| url.scheme == "https" || config.issuer_url.scheme == "http")
+                .filter(|url| url.scheme == "https" || issuer.starts_with("http://"))
                 .ok_or(MetadataError::Endpoint)
         };
         let listed = &raw.id_token_signing_alg_values_supported;
@@ -161,7 +162,7 @@ impl Discovery {
     ) -> Option<Callout> {
         let metadata = reply
             .success()
-            .and_then(|body| Metadata::parse(body, config).ok());
+            .and_then(|body| Metadata::parse(body, &config.issuer).ok());
         match metadata {
             Some(metadata) => Some(fetch(&metadata.jwks_uri)),
             None => {
@@ -217,6 +218,8 @@ mod tests {
     use super::*;
     use crate::config::tests::config;
 
+    const ISSUER: &str = "https://idp.example";
+
     fn document(change: impl Fn(&mut serde_json::Value)) -> Vec<u8> {
         let mut document = serde_json::json!({
             "issuer": "https://idp.example",
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn endpoints_come_from_metadata_and_only_asymmetric_algorithms_count() {
-        let metadata = Metadata::parse(&document(|_| ()), &config()).unwrap();
+        let metadata = Metadata::parse(&document(|_| ()), ISSUER).unwrap();
         assert_eq!(metadata.token_endpoint.target(), "/token?v=2");
         assert_eq!(metadata.token_endpoint.authority, "tokens.example");
         assert_eq!(metadata.id_token_algorithms, [Algorithm::Es256]);
@@ -239,7 +242,7 @@ mod tests {
 
     #[test]
     fn another_issuer_a_plain_endpoint_and_garbage_are_refused() {
-        let parse = |body: Vec<u8>| Metadata::parse(&body, &config()).unwrap_err();
+        let parse = |body: Vec<u8>| Metadata::parse(&body, ISSUER).unwrap_err();
         assert_eq!(
             parse(document(|d| d["issuer"] = "https://idp.example/".into())),
             MetadataError::Issuer

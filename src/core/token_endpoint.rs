@@ -265,7 +265,7 @@ mod tests {
     fn a_refresh_names_no_scope_and_encodes_the_token() {
         let body = crate::provider::Metadata::parse(
             br#"{"issuer":"https://idp.example","authorization_endpoint":"https://idp.example/a","token_endpoint":"https://idp.example/t","jwks_uri":"https://idp.example/j"}"#,
-            &config(),
+            "https://idp.example",
         );
         let call = refresh(&config(), &body.unwrap(), &Secret::new("a+b&c"));
         assert_eq!(

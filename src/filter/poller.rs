@@ -86,7 +86,7 @@ impl Poller {
             && worker.poller.seen_metadata != Some(version)
         {
             worker.poller.seen_metadata = Some(version);
-            if let Ok(metadata) = Metadata::parse(&document, &worker.gate.config) {
+            if let Ok(metadata) = Metadata::parse(&document, &worker.gate.config.issuer) {
                 worker.gate.provider.metadata = Some(metadata);
             }
         }
@@ -193,7 +193,7 @@ impl Poller {
                 }
             }
             (_, body) => {
-                let why = match body.map(|body| Metadata::parse(body, &worker.gate.config)) {
+                let why = match body.map(|body| Metadata::parse(body, &worker.gate.config.issuer)) {
                     Some(Err(error)) => error.to_string(),
                     _ => "no answer".to_owned(),
                 };
