@@ -31,6 +31,8 @@ def set_up_and_build(options: Options, console: Console) -> None:
         cargo(["--release", "--target", WASM_TARGET, "-p", "gatelatch-filter"], log, console)
         built = target_dir() / WASM_TARGET / "release" / "gatelatch_filter.wasm"
         publish(built, target_dir() / "gatelatch.wasm")
+    if not options.build_binary:
+        return
     with console.step("control service"):
         cargo(["--profile", "native", "-p", "gatelatch-control"], log, console)
 

@@ -51,6 +51,7 @@ class Options:
     build_only: bool
     wasm: Path
     binary: Path
+    build_binary: bool  # one that was named is used as it is
     envoy: Path
     envoys: int
     concurrency: int
@@ -87,6 +88,7 @@ def read_options(argv: list[str]) -> Options:
         build_only=a.build_only,
         wasm=Path(a.wasm or target / "gatelatch.wasm").absolute(),
         binary=Path(a.binary or target / "native" / "gatelatch").absolute(),
+        build_binary=a.binary is None,
         envoy=envoy_binary(setting(None, "GATELATCH_ENVOY")),
         envoys=whole(a.envoys, "--envoys", "GATELATCH_ENVOYS", 1, 0, 9),
         concurrency=whole(a.concurrency, "--concurrency", "GATELATCH_CONCURRENCY", 2, 1, 128),
@@ -116,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--build-only", action="store_true", help="install and build, start nothing")
     p.add_argument("--no-build", action="store_true", help="use what is installed and built already")
     p.add_argument("--wasm", metavar="FILE", help="the filter (target/gatelatch.wasm)")
-    p.add_argument("--binary", metavar="FILE", help="the control service (target/native/gatelatch)")
+    p.add_argument("--binary", metavar="FILE", help="the control service, built already (target/native/gatelatch)")
     p.add_argument("--envoys", metavar="N", help="as GATELATCH_ENVOYS")
     p.add_argument("--concurrency", metavar="N", help="as GATELATCH_CONCURRENCY")
     p.add_argument("--session-ttl", metavar="TIME", help="as GATELATCH_SESSION_TTL")

@@ -110,7 +110,13 @@ impl Page {
         }
         let (chunks, _) = body.as_chunks::<ENTRY_BYTES>();
         let entries = chunks.iter().map(Entry::read).collect();
-        Ok(Self { epoch, from, to, head, entries })
+        Ok(Self {
+            epoch,
+            from,
+            to,
+            head,
+            entries,
+        })
     }
 }
 
@@ -124,17 +130,20 @@ impl Entry {
 
     /// Reads what [`Entry::write`] wrote.
     pub fn read(bytes: &[u8; ENTRY_BYTES]) -> Self {
-        let [d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11, d12, d13, d14, d15, tail @ ..] =
-            *bytes;
-        let [e0, e1, e2, e3, i0, i1, i2, i3] = tail;
+        let mut digest = [0; 16];
+        let (head, [e0, e1, e2, e3, i0, i1, i2, i3]) = split(bytes);
+        digest.copy_from_slice(head);
         Self {
-            digest: Digest([
-                d0, d1, d2, d3, d4, d5, d6, d7, d8, d9, d10, d11, d12, d13, d14, d15,
-            ]),
+            digest: Digest(digest),
             expires_at: u32::from_be_bytes([e0, e1, e2, e3]),
             issued_before: u32::from_be_bytes([i0, i1, i2, i3]),
         }
     }
+}
+
+fn split(bytes: &[u8; ENTRY_BYTES]) -> (&[u8], [u8; 8]) {
+    let [head @ .., e0, e1, e2, e3, i0, i1, i2, i3] = bytes;
+    (head, [*e0, *e1, *e2, *e3, *i0, *i1, *i2, *i3])
 }
 
 impl Epoch {
@@ -187,8 +196,16 @@ mod tests {
             to: 5,
             head: 9,
             entries: vec![
-                Entry { digest: Digest::sid("a"), expires_at: 10, issued_before: u32::MAX },
-                Entry { digest: Digest::sub("i", "s"), expires_at: 0, issued_before: 4 },
+                Entry {
+                    digest: Digest::sid("a"),
+                    expires_at: 10,
+                    issued_before: u32::MAX,
+                },
+                Entry {
+                    digest: Digest::sub("i", "s"),
+                    expires_at: 0,
+                    issued_before: 4,
+                },
             ],
         }
     }
