@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::pkcs8::DecodePrivateKey as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use p256::pkcs8::EncodePrivateKey as _;
 use serde_json::{Value, json};
