@@ -69,6 +69,11 @@ impl Host {
             .insert(path, value.as_ref().to_vec());
     }
 
+    /// Every property with its path, those that the module has set among them.
+    pub fn properties(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.process.borrow().properties.clone()
+    }
+
     /// Makes a cluster, or changes what it does at dispatch.
     pub fn cluster(&self, name: &str, does: Cluster) {
         self.process

@@ -43,6 +43,8 @@ pub struct ScriptedIdp {
     pub signing_key: usize,
     /// How many keys the key set lists.
     pub published: usize,
+    /// What else the key set lists, before the provider's own keys.
+    pub further_keys: Vec<Value>,
     edit: Option<Edit>,
     codes: BTreeMap<String, Authorization>,
     /// Live refresh tokens; a spent one is gone.
@@ -72,6 +74,7 @@ impl Default for ScriptedIdp {
             without_refresh_tokens: false,
             signing_key: 0,
             published: 1,
+            further_keys: Vec::new(),
             edit: None,
             codes: BTreeMap::new(),
             refresh_tokens: BTreeMap::new(),
@@ -169,10 +172,19 @@ impl ScriptedIdp {
     pub(crate) fn answer(&mut self, request: &Request, now: Duration) -> Answer {
         match (request.method(), request.path()) {
             ("GET", "/.well-known/openid-configuration") => Answer::json(200, &metadata()),
-            ("GET", "/jwks") => Answer::json(200, &key_set(self.published)),
+            ("GET", "/jwks") => Answer::json(200, &self.key_set()),
             ("POST", "/token") => self.token(request, now),
             _ => Answer::text(404, "no such path"),
         }
+    }
+
+    fn key_set(&self) -> Value {
+        let own = KEYS
+            .iter()
+            .take(self.published)
+            .enumerate()
+            .map(|(nth, key)| public_key(nth, key));
+        json!({"keys": self.further_keys.iter().cloned().chain(own).collect::<Vec<_>>()})
     }
 
     fn token(&mut self, request: &Request, now: Duration) -> Answer {
@@ -296,16 +308,13 @@ fn metadata() -> Value {
     })
 }
 
-fn key_set(published: usize) -> Value {
-    let keys = KEYS.iter().take(published).enumerate().map(|(nth, key)| {
-        let public = RsaPublicKey::from(&**key);
-        json!({
-            "kty": "RSA", "use": "sig", "alg": "RS256", "kid": format!("key-{nth}"),
-            "n": URL_SAFE_NO_PAD.encode(public.n().to_bytes_be()),
-            "e": URL_SAFE_NO_PAD.encode(public.e().to_bytes_be()),
-        })
-    });
-    json!({"keys": keys.collect::<Vec<_>>()})
+fn public_key(nth: usize, key: &RsaPrivateKey) -> Value {
+    let public = RsaPublicKey::from(key);
+    json!({
+        "kty": "RSA", "use": "sig", "alg": "RS256", "kid": format!("key-{nth}"),
+        "n": URL_SAFE_NO_PAD.encode(public.n().to_bytes_be()),
+        "e": URL_SAFE_NO_PAD.encode(public.e().to_bytes_be()),
+    })
 }
 
 /// Made anew in every test process, each at its first use.

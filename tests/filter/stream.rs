@@ -1,6 +1,7 @@
 //! One HTTP stream through the filter, from its request headers to the end of its response.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 
 use crate::guest::LocalReply;
@@ -28,7 +29,7 @@ pub enum State {
 }
 
 /// A request as the upstream sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Forwarded {
     /// With pseudo headers, in order.
     pub headers: Headers,
@@ -37,7 +38,7 @@ pub struct Forwarded {
 }
 
 /// A response as the client sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status code.
     pub status: u16,
@@ -76,6 +77,30 @@ impl Reply {
             .as_str()
             .unwrap_or_default()
             .to_owned()
+    }
+}
+
+impl fmt::Debug for Forwarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        f.debug_struct("Forwarded")
+            .field("headers", &self.headers)
+            .field("body", &body)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        let mut shown = f.debug_struct("Reply");
+        shown
+            .field("status", &self.status)
+            .field("headers", &self.headers);
+        shown
+            .field("body", &body)
+            .field("details", &self.details)
+            .finish()
     }
 }
 
