@@ -53,6 +53,11 @@ impl Answer {
             .unwrap_or_else(|| panic!("{} has no Location: {}", self.asked, self.brief()))
     }
 
+    /// The URL that was asked for.
+    pub fn url(&self) -> &str {
+        self.asked.split_once(' ').map_or("", |(_, url)| url)
+    }
+
     /// Whether it leads elsewhere.
     pub fn is_redirect(&self) -> bool {
         StatusCode::from_u16(self.status).is_ok_and(|status| status.is_redirection())

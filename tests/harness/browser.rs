@@ -119,6 +119,20 @@ impl Browser {
         headers: &[(&str, &[u8])],
         body: Bytes,
     ) -> Answer {
+        let asked = format!("{method} {url}");
+        let answer = self.try_send(method, url, kind, headers, body).await;
+        answer.unwrap_or_else(|| panic!("{asked}: the connection broke"))
+    }
+
+    /// As [`Browser::send`]; None: the connection broke.
+    pub async fn try_send(
+        &self,
+        method: Method,
+        url: &str,
+        kind: Kind,
+        headers: &[(&str, &[u8])],
+        body: Bytes,
+    ) -> Option<Answer> {
         let path = path_of(url);
         let mut all = kind.headers(&method);
         if let Some(line) = self.jar().line(&path) {
@@ -136,13 +150,13 @@ impl Browser {
             );
         }
         all.extend(own);
-        let answer = self.transport.send(method, url, all, body).await;
+        let answer = self.transport.try_send(method, url, all, body).await?;
         self.edit_jar(|jar| {
             for line in answer.set_cookies() {
                 jar.take(line, &path);
             }
         });
-        answer
+        Some(answer)
     }
 
     /// Goes where an answer leads, until one leads nowhere.
@@ -173,16 +187,24 @@ impl Browser {
 
     /// Where an answer leads, as an absolute URL.
     pub fn target(&self, answer: &Answer) -> String {
-        let (_, from) = answer.asked.split_once(' ').expect("method and URL");
-        let base = Url::parse(from).expect("a URL");
+        let base = Url::parse(answer.url()).expect("a URL");
         base.join(answer.location()).expect("a location").into()
     }
 
-    /// Logs in through the provider's form: opens `path`, is sent to the provider, types the name,
-    /// and comes back. The last answer is returned.
+    /// Logs in: opens `path`, is sent to the provider, types the name where the provider does not
+    /// know it yet, and comes back. The last answer is returned.
     pub async fn login(&self, stack: &Stack, user: &str, path: &str) -> Answer {
-        let form = self.login_form(&stack.url(path)).await;
-        let back = self.type_name(&form, user).await;
+        let first = self.open(&stack.url(path)).await;
+        assert!(
+            first.is_redirect(),
+            "no way to the provider: {}",
+            first.brief()
+        );
+        let page = self.follow(first).await;
+        if !page.text().contains("name=\"login\"") {
+            return page;
+        }
+        let back = self.type_name(page.url(), user).await;
         self.follow(back).await
     }
 
@@ -213,11 +235,7 @@ impl Browser {
             "not a log-in form: {}",
             form.brief()
         );
-        form.asked
-            .split_once(' ')
-            .expect("method and URL")
-            .1
-            .to_owned()
+        form.url().to_owned()
     }
 
     /// Sends the provider's form.

@@ -112,9 +112,9 @@ impl Control {
 pub async fn envoy_stats(admin_url: &str) -> BTreeMap<String, u64> {
     let url = format!("{admin_url}/stats?type=All&usedonly");
     let answer = Transport::http1()
-        .send(Method::GET, &url, HeaderMap::new(), Bytes::new())
+        .try_send(Method::GET, &url, HeaderMap::new(), Bytes::new())
         .await;
-    let text = answer.expect(200).text();
+    let text = answer.expect("Envoy's admin answers").expect(200).text();
     text.lines()
         .filter_map(|line| line.split_once(": "))
         .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))

@@ -199,6 +199,15 @@ impl Stack {
         assert!(answer.get("ok").is_some(), "{verb} {process}: {answer}");
     }
 
+    /// Starts what does not run and resumes what is paused, as a failed test may have left it.
+    pub fn mend(&self) {
+        let status = self.ask("status");
+        let children = status["children"].as_object().expect("processes by name");
+        for (name, pid) in children {
+            self.order(if pid.is_null() { "start" } else { "resume" }, name);
+        }
+    }
+
     fn ask(&self, command: &str) -> Value {
         let mut supervisor = self.supervisor.lock().expect("no test panicked in here");
         let commands = supervisor

@@ -60,13 +60,6 @@ impl Transport {
             version: head.version,
         })
     }
-
-    /// One exchange. Panics when the connection breaks.
-    pub async fn send(&self, method: Method, url: &str, headers: HeaderMap, body: Bytes) -> Answer {
-        let asked = format!("{method} {url}");
-        let answer = self.try_send(method, url, headers, body).await;
-        answer.unwrap_or_else(|| panic!("{asked}: the connection broke"))
-    }
 }
 
 fn builder() -> hyper_util::client::legacy::Builder {
