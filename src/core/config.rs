@@ -93,12 +93,19 @@ pub struct SessionPolicy {
 }
 
 /// What to do when a refresh fails for a reason that is not the session's.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RefreshPolicy {
     /// Seconds after expiry in which a request still goes on with the old claims.
     pub grace: u64,
     /// Whether grace is for safe methods only.
     pub grace_safe_methods_only: bool,
+    /// Seconds before expiry in which a session is renewed beside the request that finds it so; 0:
+    /// never before its expiry.
+    pub early: u64,
+    /// `scope` of a refresh request; None: left out, so that it stays as granted.
+    pub scope: Option<String>,
+    /// Errors of the token endpoint that end a session at once.
+    pub terminal_errors: Vec<String>,
     /// Milliseconds that the provider may take for a token answer.
     pub idp_timeout_ms: u32,
     /// Milliseconds that a request waits for another's refresh.

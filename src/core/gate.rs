@@ -138,14 +138,30 @@ impl Gate {
             return self.refuse(&self.challenge(request), Denial::CrossSite, env);
         }
         match session {
-            Session::Live(known) => Step::Forward(self.identified(cleaned, &known)),
+            Session::Live(known) => self.forward_live(cleaned, &known, env),
             Session::Expired(known) => {
                 let held = self.hold(request, access, Goal::Upstream, cleaned);
-                refresh::begin(self, held, known, env)
+                refresh::begin(self, held, known)
             }
             Session::Absent(_) if access == Access::Optional => Step::Forward(cleaned),
             Session::Absent(denial) => self.refuse(&self.challenge(request), denial, env),
         }
+    }
+
+    /// A live session, renewed beside its requests towards the end of its token's life.
+    fn forward_live(&self, cleaned: Edits, known: &Rc<KnownToken>, env: &mut Env<'_>) -> Step {
+        let early = self.config.refresh.early;
+        if early == 0 || env.now.saturating_add(early) < known.claims.exp {
+            return Step::Forward(self.identified(cleaned, known));
+        }
+        if let Some(session) = known.renewed.take() {
+            return refresh::deliver(self, cleaned, known, &session, env);
+        }
+        let edits = self.identified(cleaned, known);
+        if known.early_begun.replace(true) {
+            return Step::Forward(edits);
+        }
+        refresh::begin_early(self, edits, Rc::clone(known))
     }
 
     fn on_own_path(&mut self, own: &str, request: &Request<'_>, env: &mut Env<'_>) -> Step {
@@ -314,3 +330,6 @@ fn without_ours(lines: &[&[u8]], ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>
         .collect();
     Some(kept.join(b"; ".as_slice()))
 }
+
+#[cfg(test)]
+mod tests;

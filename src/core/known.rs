@@ -4,11 +4,12 @@
 //! on every hit; what only configuration can change (keys, issuer, audience) lives as long as the
 //! VM, as this cache does.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use gatelatch_wire::revocation::Digest;
+use gatelatch_wire::session::SessionView;
 
 use crate::config::Config;
 use crate::revoked::Subject;
@@ -25,6 +26,10 @@ pub struct KnownToken {
     pub subject: Subject,
     /// Generation of the revoked set under which nothing forbade it; 0: never looked.
     pub clear_at: Cell<u64>,
+    /// Whether this VM has begun to renew the session before the token's expiry.
+    pub early_begun: Cell<bool>,
+    /// What came of it: the next response carries the cookie.
+    pub renewed: RefCell<Option<SessionView>>,
 }
 
 impl KnownToken {
@@ -49,6 +54,8 @@ impl KnownToken {
             identity,
             subject,
             clear_at: Cell::new(0),
+            early_begun: Cell::new(false),
+            renewed: RefCell::new(None),
         }
     }
 }

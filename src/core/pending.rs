@@ -54,6 +54,22 @@ impl Pending {
         }
     }
 
+    /// What the peer was asked for, for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::ExpectClaim(_) => "login.claim",
+            Self::ExpectTokens(_) => "login.tokens",
+            Self::ExpectKeys(_) | Self::ExpectRefreshKeys(_) => "keys",
+            Self::ExpectCreated(_) => "login.created",
+            Self::ExpectLease(_) => "refresh.lease",
+            Self::ExpectRefreshed(_) => "refresh.tokens",
+            Self::ExpectStored(_) => "refresh.stored",
+            Self::ExpectFailReport(_) => "refresh.failed",
+            Self::ExpectEnded(_) => "logout.ended",
+            Self::Ignore => "ignored",
+        }
+    }
+
     /// A call that tells the control service that we still hold a lease, when one is due.
     pub fn keep_alive(&mut self, gate: &Gate, now_ms: u64) -> Option<Callout> {
         match self {

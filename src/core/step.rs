@@ -16,6 +16,15 @@ pub enum Step {
         /// Who receives the reply.
         then: Pending,
     },
+    /// Let the request continue upstream, edited, and make a call that it does not wait for.
+    ForwardAnd {
+        /// What becomes of the request.
+        edits: Edits,
+        /// What to send beside it.
+        call: Callout,
+        /// Who receives the reply.
+        then: Pending,
+    },
     /// Nothing more is to be done: the work belonged to no waiting request.
     Done,
 }
@@ -31,7 +40,7 @@ pub struct Edits {
     pub cookie: Option<Vec<u8>>,
     /// `Set-Cookie` values for the response, whatever the response is.
     pub set_cookies: Vec<String>,
-    /// Why an expired session was let through (grace), for logs and metrics.
+    /// What became of a session that was not live, for metrics.
     pub note: Option<&'static str>,
 }
 

@@ -46,21 +46,26 @@ pub fn exchange_code(config: &Config, metadata: &Metadata, code: &str, verifier:
     request(config, metadata, &form)
 }
 
-/// The request that renews tokens (RFC 6749 section 6). The scope is left out: it stays as granted.
+/// The request that renews tokens (RFC 6749 section 6). The scope is left out, so that it stays as
+/// granted, unless it is configured: some providers answer with an ID token only when asked.
 pub fn refresh(config: &Config, metadata: &Metadata, refresh_token: &Secret) -> Callout {
-    request(
-        config,
-        metadata,
-        &[
-            ("grant_type", "refresh_token"),
-            ("refresh_token", refresh_token.reveal()),
-        ],
-    )
+    let mut form = vec![
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh_token.reveal()),
+    ];
+    form.extend(
+        config
+            .refresh
+            .scope
+            .as_deref()
+            .map(|scope| ("scope", scope)),
+    );
+    request(config, metadata, &form)
 }
 
 /// Reads an answer: by status first, so that a throttled request (429) is no verdict on the grant
 /// whatever its body says.
-pub fn read(reply: &CallReply<'_>) -> Result<Tokens, Failure> {
+pub fn read(config: &Config, reply: &CallReply<'_>) -> Result<Tokens, Failure> {
     let CallReply::Http {
         status,
         retry_after_s,
@@ -88,7 +93,15 @@ pub fn read(reply: &CallReply<'_>) -> Result<Tokens, Failure> {
             None => failure(FailClass::Transient),
         },
         400 | 401 | 403 => match document.get("error").and_then(Value::as_str) {
-            Some("invalid_grant") => failure(FailClass::InvalidGrant),
+            Some(error)
+                if config
+                    .refresh
+                    .terminal_errors
+                    .iter()
+                    .any(|terminal| terminal == error) =>
+            {
+                failure(FailClass::InvalidGrant)
+            }
             Some(
                 "invalid_client"
                 | "unauthorized_client"
@@ -175,11 +188,14 @@ mod tests {
     use crate::config::tests::{config, config_with};
 
     fn class(status: u32, body: &str) -> FailClass {
-        read(&CallReply::Http {
-            status,
-            retry_after_s: None,
-            body: body.as_bytes(),
-        })
+        read(
+            &config(),
+            &CallReply::Http {
+                status,
+                retry_after_s: None,
+                body: body.as_bytes(),
+            },
+        )
         .unwrap_err()
         .class
     }
@@ -240,11 +256,14 @@ mod tests {
     #[test]
     fn the_token_type_is_compared_without_case_and_other_members_are_optional() {
         let body = br#"{"access_token":"a","token_type":"bearer","refresh_token":null,"expires_in":"soon"}"#;
-        let tokens = read(&CallReply::Http {
-            status: 200,
-            retry_after_s: None,
-            body,
-        })
+        let tokens = read(
+            &config(),
+            &CallReply::Http {
+                status: 200,
+                retry_after_s: None,
+                body,
+            },
+        )
         .unwrap();
         assert_eq!((tokens.refresh_token, tokens.id_token), (None, None));
     }

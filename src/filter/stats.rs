@@ -9,10 +9,13 @@ use proxy_wasm::types::MetricType;
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     ids: HashMap<String, u32>,
+    logged_at_ms: HashMap<&'static str, u64>,
 }
 
 /// More names than there are codes: a bound, not a limit that is met.
 const MAX_METRICS: usize = 256;
+
+const LOG_EVERY_MS: u64 = 10_000;
 
 impl Stats {
     /// Counts one event of a stable name.
@@ -27,6 +30,26 @@ impl Stats {
         if let Some(id) = self.id(MetricType::Gauge, name) {
             let _ = hostcalls::record_metric(id, value);
         }
+    }
+
+    /// Records how long a call took, in milliseconds.
+    pub(crate) fn record(&mut self, name: &str, value_ms: u64) {
+        if let Some(id) = self.id(MetricType::Histogram, &format!("{name}_ms")) {
+            let _ = hostcalls::record_metric(id, value_ms);
+        }
+    }
+
+    /// Whether this may be logged: each name once in a while, so that an outage or a flood does not
+    /// fill the disk.
+    pub(crate) fn may_log(&mut self, name: &'static str, now_ms: u64) -> bool {
+        let due = self
+            .logged_at_ms
+            .get(name)
+            .is_none_or(|at| now_ms >= at.saturating_add(LOG_EVERY_MS));
+        if due {
+            self.logged_at_ms.insert(name, now_ms);
+        }
+        due
     }
 
     fn id(&mut self, kind: MetricType, name: &str) -> Option<u32> {

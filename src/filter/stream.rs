@@ -10,7 +10,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, MapType};
 
-use crate::host::HeaderBlock;
+use crate::host::{self, HeaderBlock};
 use crate::stats::Stats;
 use crate::worker::{SharedWorker, Waiter};
 
@@ -44,7 +44,7 @@ impl Context for Stream {}
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let Some(worker) = &self.worker else {
-            answer(&self.state, not_configured());
+            answer(&self.state, not_configured(), &mut Stats::default());
             return Action::Pause;
         };
         let worker = &mut *worker.borrow_mut();
@@ -61,17 +61,22 @@ impl HttpContext for Stream {
                 Action::Continue
             }
             Step::Respond(reply) => {
-                worker.stats.count(&format!("replies.{}", reply.code));
-                answer(&self.state, reply);
+                answer(&self.state, reply, &mut worker.stats);
                 Action::Pause
             }
+            Step::ForwardAnd { edits, call, then } => {
+                forward(&self.state, edits, &mut worker.stats);
+                worker.post(call, then, None);
+                Action::Continue
+            }
             Step::Await { call, then } => {
+                let state = Rc::downgrade(&self.state);
                 let waiter = Waiter {
                     context_id: self.context_id,
-                    state: Rc::downgrade(&self.state),
+                    state,
                 };
-                if !worker.post(call, then, waiter) {
-                    answer(&self.state, not_configured());
+                if !worker.post(call, then, Some(waiter)) {
+                    answer(&self.state, not_configured(), &mut worker.stats);
                 }
                 Action::Pause
             }
@@ -121,10 +126,9 @@ pub(crate) fn resume(state: &RefCell<StreamState>, step: Step, stats: &mut Stats
             }
         }
         Step::Respond(reply) => {
-            stats.count(&format!("replies.{}", reply.code));
-            answer(state, reply);
+            answer(state, reply, stats);
         }
-        Step::Await { .. } | Step::Done => {}
+        Step::ForwardAnd { .. } | Step::Await { .. } | Step::Done => {}
     }
 }
 
@@ -143,9 +147,6 @@ fn forward(state: &RefCell<StreamState>, edits: Edits, stats: &mut Stats) {
     for (name, value) in &edits.add {
         let _ = hostcalls::add_map_value(MapType::HttpRequestHeaders, name, value);
     }
-    if !edits.set_cookies.is_empty() {
-        stats.count("renewed");
-    }
     if let Some(note) = edits.note {
         stats.count(note);
     }
@@ -153,11 +154,12 @@ fn forward(state: &RefCell<StreamState>, edits: Edits, stats: &mut Stats) {
 }
 
 /// Answers here. Once: the reply passes our own response callback, which must let it be.
-fn answer(state: &RefCell<StreamState>, reply: Reply) {
+fn answer(state: &RefCell<StreamState>, reply: Reply, stats: &mut Stats) {
     if std::mem::replace(&mut state.borrow_mut().answered, true) {
         return;
     }
-    if reply.status >= 500 {
+    stats.count(&format!("replies.{}", reply.code));
+    if reply.status >= 500 && stats.may_log(reply.code, host::now_ms()) {
         log::warn!("{} {}", reply.status, reply.code);
     }
     let _ = hostcalls::set_property(vec!["gatelatch", "reason"], Some(reply.code.as_bytes()));

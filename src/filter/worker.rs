@@ -49,6 +49,7 @@ enum Flight {
     Job {
         then: Pending,
         waiter: Option<Waiter>,
+        sent_at_ms: u64,
     },
     Poll(PollKind),
 }
@@ -71,15 +72,11 @@ impl Worker {
 
     /// Puts a stream's call into the outbox. False: the root cannot be woken, and the call will not
     /// be made.
-    pub(crate) fn post(&mut self, call: Callout, then: Pending, waiter: Waiter) -> bool {
+    pub(crate) fn post(&mut self, call: Callout, then: Pending, waiter: Option<Waiter>) -> bool {
         if !self.mailbox.wake_self() {
             return false;
         }
-        self.outbox.push_back(Job {
-            call,
-            then,
-            waiter: Some(waiter),
-        });
+        self.outbox.push_back(Job { call, then, waiter });
         true
     }
 
@@ -146,7 +143,15 @@ impl Worker {
         };
         match flight {
             Flight::Poll(kind) => Poller::on_reply(self, kind, reply),
-            Flight::Job { then, waiter } => self.drive(then, waiter, reply),
+            Flight::Job {
+                then,
+                waiter,
+                sent_at_ms,
+            } => {
+                let took = host::now_ms().saturating_sub(sent_at_ms);
+                self.stats.record(then.label(), took);
+                self.drive(then, waiter, reply);
+            }
         }
     }
 
@@ -185,7 +190,15 @@ impl Worker {
         let Job { call, then, waiter } = job;
         match host::dispatch(self.cluster(call.peer), &call) {
             Ok(token) => {
-                self.in_flight.insert(token, Flight::Job { then, waiter });
+                let sent_at_ms = host::now_ms();
+                self.in_flight.insert(
+                    token,
+                    Flight::Job {
+                        then,
+                        waiter,
+                        sent_at_ms,
+                    },
+                );
             }
             Err(_) => {
                 self.stats.count("calls_not_sent");

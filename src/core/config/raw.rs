@@ -91,6 +91,9 @@ struct RawSession {
 struct RawRefresh {
     grace: String,
     grace_safe_methods_only: bool,
+    early: String,
+    scope: Option<String>,
+    terminal_errors: Vec<String>,
     idp_timeout: String,
     wait: String,
 }
@@ -133,6 +136,9 @@ impl Default for RawRefresh {
         Self {
             grace: "1m".into(),
             grace_safe_methods_only: false,
+            early: "0s".into(),
+            scope: None,
+            terminal_errors: vec!["invalid_grant".into()],
             idp_timeout: "20s".into(),
             wait: "25s".into(),
         }
@@ -255,7 +261,7 @@ impl Raw {
             ));
         }
         Ok(Config {
-            refresh: self.refresh.check()?,
+            refresh: self.refresh.check(session.ttl)?,
             revocation: self.revocation.check()?,
             cookies: self.cookie.check()?,
             rules: rules(&self.rules)?,
@@ -390,19 +396,39 @@ impl RawSession {
 }
 
 impl RawRefresh {
-    fn check(&self) -> Result<RefreshPolicy, ConfigError> {
+    fn check(self, ttl: u64) -> Result<RefreshPolicy, ConfigError> {
         let grace = duration("refresh.grace", &self.grace)?.as_secs();
         if grace > 3600 {
             return Err(ConfigError::new("refresh.grace", "must be at most 1h"));
         }
+        let early = duration("refresh.early", &self.early)?.as_secs();
+        if early > MAX_EARLY || early.saturating_mul(2) > ttl {
+            let problem = "must be at most 30s, and at most half of session.ttl";
+            return Err(ConfigError::new("refresh.early", problem));
+        }
+        if !self
+            .terminal_errors
+            .iter()
+            .any(|error| error == "invalid_grant")
+        {
+            let problem = "must contain invalid_grant: such a token never works again";
+            return Err(ConfigError::new("refresh.terminal_errors", problem));
+        }
         Ok(RefreshPolicy {
             grace,
             grace_safe_methods_only: self.grace_safe_methods_only,
+            early,
+            scope: self.scope,
+            terminal_errors: self.terminal_errors,
             idp_timeout_ms: millis("refresh.idp_timeout", &self.idp_timeout, 1_000, 60_000)?,
             wait_ms: millis("refresh.wait", &self.wait, 100, 30_000)?,
         })
     }
 }
+
+/// The shortest tail window of the control service: what was renewed early is handed out to the
+/// other workers until the old token has expired.
+const MAX_EARLY: u64 = 30;
 
 impl RawRevocation {
     fn check(&self) -> Result<RevocationPolicy, ConfigError> {

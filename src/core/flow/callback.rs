@@ -139,7 +139,7 @@ impl ExpectClaim {
 
 impl ExpectTokens {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
-        let tokens = match token_endpoint::read(&reply) {
+        let tokens = match token_endpoint::read(&gate.config, &reply) {
             Ok(tokens) => tokens,
             Err(failure) => {
                 let denial = match failure.class {

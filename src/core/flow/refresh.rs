@@ -27,7 +27,7 @@ use crate::flow::session_info;
 use crate::gate::{Env, Gate, Goal, Held};
 use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
 use crate::known::KnownToken;
-use crate::mint;
+use crate::mint::{self, Minted};
 use crate::pending::Pending;
 use crate::rules::Access;
 use crate::step::{CallReply, Callout, Edits, Step};
@@ -36,7 +36,9 @@ use crate::token_endpoint::{self, Failure, Tokens};
 /// What a refresh carries from step to step.
 #[derive(Debug)]
 pub struct Refresh {
-    held: Held,
+    /// The request that waits; None: the session is renewed before its token expires, and nobody
+    /// waits.
+    held: Option<Held>,
     known: Rc<KnownToken>,
     /// Whether the IdP has already rejected the token once for this request.
     retried: bool,
@@ -84,11 +86,11 @@ pub struct ExpectFailReport {
 const STORE_TRIES: u32 = 16;
 
 /// Holds the request and asks for a lease.
-pub fn begin(gate: &Gate, held: Held, known: Rc<KnownToken>, _: &mut Env<'_>) -> Step {
+pub fn begin(gate: &Gate, held: Held, known: Rc<KnownToken>) -> Step {
     ask(
         gate,
         Refresh {
-            held,
+            held: Some(held),
             known,
             retried: false,
         },
@@ -96,7 +98,41 @@ pub fn begin(gate: &Gate, held: Held, known: Rc<KnownToken>, _: &mut Env<'_>) ->
     )
 }
 
+/// Lets the request go on and renews its session beside it.
+pub fn begin_early(gate: &Gate, edits: Edits, known: Rc<KnownToken>) -> Step {
+    let (call, then) = question(
+        gate,
+        Refresh {
+            held: None,
+            known,
+            retried: false,
+        },
+        0,
+    );
+    Step::ForwardAnd { edits, call, then }
+}
+
+/// Puts the cookie of a session that was renewed early onto the response of a later request.
+pub fn deliver(
+    gate: &Gate,
+    cleaned: Edits,
+    known: &KnownToken,
+    session: &SessionView,
+    env: &mut Env<'_>,
+) -> Step {
+    let jti = mint::fresh_id(env);
+    match mint::mint(&gate.config, session, jti, env) {
+        Ok(minted) => Step::Forward(renewed(gate, cleaned, minted, "refresh.early")),
+        Err(_) => Step::Forward(gate.identified(cleaned, known)),
+    }
+}
+
 fn ask(gate: &Gate, refresh: Refresh, delay_ms: u32) -> Step {
+    let (call, then) = question(gate, refresh, delay_ms);
+    Step::Await { call, then }
+}
+
+fn question(gate: &Gate, refresh: Refresh, delay_ms: u32) -> (Callout, Pending) {
     let body = BeginRefresh {
         jti: refresh.known.claims.jti.clone(),
         holder: gate.gateway_id.clone(),
@@ -104,10 +140,10 @@ fn ask(gate: &Gate, refresh: Refresh, delay_ms: u32) -> Step {
     };
     let mut call = control_api::begin(&gate.config, &refresh.known.claims.sid, &body);
     call.delay_ms = delay_ms;
-    Step::Await {
+    (
         call,
-        then: Pending::ExpectLease(Box::new(ExpectLease { refresh })),
-    }
+        Pending::ExpectLease(Box::new(ExpectLease { refresh })),
+    )
 }
 
 impl ExpectLease {
@@ -139,7 +175,9 @@ impl ExpectLease {
                     then: Pending::ExpectRefreshed(Box::new(state)),
                 }
             }
-            Some(BeginOutcome::Renewed { session }) => refresh.go_on(gate, &session, env),
+            Some(BeginOutcome::Renewed { session }) => {
+                refresh.go_on(gate, &session, "refresh.joined", env)
+            }
             Some(BeginOutcome::Gone { reason }) => refresh.end(gate, reason, env),
             Some(BeginOutcome::Busy { .. } | BeginOutcome::Backoff { .. }) => {
                 refresh.put_off(gate, Denial::RefreshUnavailable, env)
@@ -151,7 +189,7 @@ impl ExpectLease {
 
 impl ExpectRefreshed {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
-        let tokens = match token_endpoint::read(&reply) {
+        let tokens = match token_endpoint::read(&gate.config, &reply) {
             Ok(tokens) => tokens,
             Err(failure) => return report(gate, self.refresh, self.lease, failure),
         };
@@ -214,7 +252,7 @@ impl ExpectStored {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
         match control_api::read(&reply) {
             Some(CompleteOutcome::Stored { session } | CompleteOutcome::Superseded { session }) => {
-                self.refresh.go_on(gate, &session, env)
+                self.refresh.go_on(gate, &session, "refresh.renewed", env)
             }
             Some(CompleteOutcome::Gone { reason }) => self.refresh.end(gate, reason, env),
             None if self.tries < STORE_TRIES => self.try_again(gate),
@@ -265,61 +303,79 @@ impl ExpectFailReport {
 
 impl Refresh {
     /// The session is renewed: the request continues with a new cookie on its response.
-    fn go_on(self, gate: &Gate, session: &SessionView, env: &mut Env<'_>) -> Step {
+    fn go_on(
+        self,
+        gate: &Gate,
+        session: &SessionView,
+        note: &'static str,
+        env: &mut Env<'_>,
+    ) -> Step {
+        let Some(held) = self.held else {
+            self.known.renewed.replace(Some(session.clone()));
+            return Step::Done;
+        };
         let jti = mint::fresh_id(env);
         let Ok(minted) = mint::mint(&gate.config, session, jti, env) else {
-            return gate.refuse(&self.held.challenge, Denial::MintFailed, env);
+            return gate.refuse(&held.challenge, Denial::MintFailed, env);
         };
-        match self.held.goal {
+        match held.goal {
             Goal::SessionInfo => session_info::answer(&minted.known, vec![minted.set_cookie], env),
-            Goal::Upstream => {
-                let mut edits = gate.identified(self.held.cleaned, &minted.known);
-                if gate.config.forward_jwt {
-                    edits.cookie = Some(with_token(
-                        edits.cookie,
-                        &gate.config.cookies.session,
-                        &minted.token,
-                    ));
-                }
-                edits.set_cookies.push(minted.set_cookie);
-                Step::Forward(edits)
-            }
+            Goal::Upstream => Step::Forward(renewed(gate, held.cleaned, minted, note)),
         }
     }
 
     /// The session is over.
     fn end(self, gate: &Gate, reason: GoneReason, env: &mut Env<'_>) -> Step {
-        if self.held.access == Access::Optional {
+        let Some(held) = self.held else {
+            return Step::Done;
+        };
+        if held.access == Access::Optional {
             let set_cookies = vec![cookie::clear(&gate.config.cookies.session, "/")];
             return Step::Forward(Edits {
                 set_cookies,
-                ..self.held.cleaned
+                note: Some("refresh.ended"),
+                ..held.cleaned
             });
         }
-        gate.refuse(&self.held.challenge, Denial::SessionEnded(reason), env)
+        gate.refuse(&held.challenge, Denial::SessionEnded(reason), env)
     }
 
     /// The session is kept but could not be renewed now: within the grace the request goes on with
     /// the old claims, past it the client is told to come back.
     fn put_off(self, gate: &Gate, denial: Denial, env: &mut Env<'_>) -> Step {
+        let Some(held) = self.held else {
+            return Step::Done;
+        };
         let policy = &gate.config.refresh;
         let claims = &self.known.claims;
         let in_grace =
             env.now < claims.exp.saturating_add(policy.grace) && env.now < claims.session_exp;
-        let allowed = in_grace && (self.held.safe || !policy.grace_safe_methods_only);
+        let allowed = in_grace && (held.safe || !policy.grace_safe_methods_only);
         let revoked = gate
             .revoked
             .forbids(&self.known.subject, env.now, env.segments);
-        match (allowed && !revoked, self.held.goal) {
+        match (allowed && !revoked, held.goal) {
             (true, Goal::Upstream) => {
-                let mut edits = gate.identified(self.held.cleaned, &self.known);
-                edits.note = Some("grace");
+                let mut edits = gate.identified(held.cleaned, &self.known);
+                edits.note = Some("refresh.grace");
                 Step::Forward(edits)
             }
             (true, Goal::SessionInfo) => session_info::answer(&self.known, Vec::new(), env),
-            (false, _) => gate.refuse(&self.held.challenge, denial, env),
+            (false, _) => gate.refuse(&held.challenge, denial, env),
         }
     }
+}
+
+/// A request's edits once its session has a new token.
+fn renewed(gate: &Gate, cleaned: Edits, minted: Minted, note: &'static str) -> Edits {
+    let mut edits = gate.identified(cleaned, &minted.known);
+    if gate.config.forward_jwt {
+        let name = &gate.config.cookies.session;
+        edits.cookie = Some(with_token(edits.cookie, name, &minted.token));
+    }
+    edits.set_cookies.push(minted.set_cookie);
+    edits.note = Some(note);
+    edits
 }
 
 fn store(

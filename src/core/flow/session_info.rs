@@ -23,7 +23,7 @@ pub fn begin(gate: &mut Gate, request: &Request<'_>, env: &mut Env<'_>) -> Step 
                 Edits::default(),
             );
             held.challenge.navigation = false;
-            refresh::begin(gate, held, known, env)
+            refresh::begin(gate, held, known)
         }
         Session::Absent(denial) => refuse(gate, request, denial, env),
     }
