@@ -22,7 +22,10 @@ macro_rules! host_calls {
             $imports.names.push(("env", $name));
             $imports.linker.func_wrap("env", $name, |caller: Caller<'_, VmState>, $($argument: $type),*| -> u32 {
                 let mut guest = Guest::enter(caller, $name);
-                let outcome = $function(&mut guest, $($argument),*);
+                let outcome = match guest.is_restricted($name) {
+                    true => Err(Status::InternalFailure),
+                    false => $function(&mut guest, $($argument),*),
+                };
                 guest.leave($name, outcome)
             })?;
         )*
@@ -46,25 +49,14 @@ const NOT_HERE: [&str; 11] = [
 ];
 
 /// WASI functions that Envoy has as stubs only.
-const WASI_STUBS: [&str; 18] = [
-    "clock_res_get",
+const WASI_STUBS: [&str; 7] = [
     "fd_close",
     "fd_fdstat_set_flags",
-    "fd_filestat_get",
     "fd_prestat_dir_name",
     "fd_prestat_get",
     "fd_read",
-    "fd_readdir",
     "fd_seek",
-    "path_create_directory",
-    "path_filestat_get",
-    "path_link",
     "path_open",
-    "path_readlink",
-    "path_remove_directory",
-    "path_rename",
-    "path_symlink",
-    "path_unlink_file",
 ];
 
 /// The module name of WASI preview 1.

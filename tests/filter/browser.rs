@@ -1,8 +1,9 @@
 //! A browser as far as a gateway can tell: a cookie jar, and the headers of each kind of request.
 
+use crate::exchange::Reply;
 use crate::gateway::{Gateway, PUBLIC_URL};
 use crate::headers::Headers;
-use crate::stream::{Reply, Stream};
+use crate::stream::Stream;
 
 /// The session cookie.
 pub const SESSION_COOKIE: &str = "__Host-gatelatch";

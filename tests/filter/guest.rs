@@ -81,6 +81,11 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// Whether the operator has taken this host call away from the module.
+    pub(crate) fn is_restricted(&self, name: &str) -> bool {
+        self.process().restricted.contains(name)
+    }
+
     /// What the trace shows of the call beside its name.
     pub(crate) fn note(&mut self, text: &[u8]) {
         self.note = text.escape_ascii().to_string();

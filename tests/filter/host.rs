@@ -94,6 +94,12 @@ impl Host {
             .insert(name.to_owned(), Rc::new(act));
     }
 
+    /// Takes a host call away, as Envoy's `capability_restriction_config` does: it answers
+    /// `InternalFailure` from now on.
+    pub fn restrict(&self, call: &str) {
+        self.process.borrow_mut().restricted.insert(call.to_owned());
+    }
+
     /// `allow_on_headers_stop_iteration` of Envoy's plugin configuration: a pause at the headers
     /// lets the body come to the filter.
     pub fn let_headers_stop_alone(&self) {

@@ -41,6 +41,8 @@ pub struct ScriptedIdp {
     pub without_refresh_tokens: bool,
     /// Which key signs: 0 or 1. The key set lists those up to `published`.
     pub signing_key: usize,
+    /// Whether ID tokens are signed by the other key than the one that they name.
+    pub lies_about_its_key: bool,
     /// How many keys the key set lists.
     pub published: usize,
     /// What else the key set lists, before the provider's own keys.
@@ -73,6 +75,7 @@ impl Default for ScriptedIdp {
             rotates: true,
             without_refresh_tokens: false,
             signing_key: 0,
+            lies_about_its_key: false,
             published: 1,
             further_keys: Vec::new(),
             edit: None,
@@ -263,7 +266,12 @@ impl ScriptedIdp {
         if let Some(edit) = &self.edit {
             edit(&mut claims);
         }
-        sign(&claims, self.signing_key)
+        let by = if self.lies_about_its_key {
+            1 - self.signing_key
+        } else {
+            self.signing_key
+        };
+        sign_as(&claims, self.signing_key, by)
     }
 }
 
@@ -277,9 +285,13 @@ impl std::fmt::Debug for ScriptedIdp {
 
 /// RS256 over `claims` with one of the provider's keys.
 pub fn sign(claims: &Value, key: usize) -> String {
+    sign_as(claims, key, key)
+}
+
+fn sign_as(claims: &Value, named: usize, by: usize) -> String {
     let mut header = Header::new(Algorithm::RS256);
-    header.kid = Some(format!("key-{key}"));
-    let der = KEYS[key].to_pkcs1_der().expect("a key has a DER form");
+    header.kid = Some(format!("key-{named}"));
+    let der = KEYS[by].to_pkcs1_der().expect("a key has a DER form");
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_rsa_der(der.as_bytes()))
         .expect("RS256 signs")
 }

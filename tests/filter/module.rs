@@ -12,8 +12,8 @@ use crate::guest::VmState;
 #[derive(Debug, Clone)]
 pub struct Module(wasmi::Module);
 
-/// Where the compiled filter lies when `GATELATCH_WASM` does not say otherwise.
-const FILTER: &str = "../../target/wasm32-wasip1/release/gatelatch_filter.wasm";
+/// Where the compiled filter lies in the target directory.
+const FILTER: &str = "wasm32-wasip1/release/gatelatch_filter.wasm";
 
 impl Module {
     /// The compiled filter, parsed once per process.
@@ -74,9 +74,13 @@ impl Module {
     }
 }
 
+/// `GATELATCH_WASM`, or where cargo has put it.
 fn filter_path() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     match std::env::var_os("GATELATCH_WASM") {
         Some(path) => path.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(FILTER),
+        None => root.join(target).join(FILTER),
     }
 }

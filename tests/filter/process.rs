@@ -1,7 +1,7 @@
 //! The state of one process, as its VMs see it. [`crate::Host`] is the handle that tests hold.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ pub(crate) struct Process {
     pub(crate) callouts: Vec<(usize, Request)>,
     pub(crate) violations: Vec<String>,
     pub(crate) headers_can_stop_alone: bool,
+    pub(crate) restricted: BTreeSet<String>,
     entropy: u64,
 }
 
@@ -58,6 +59,7 @@ impl Process {
             callouts: Vec::new(),
             violations: Vec::new(),
             headers_can_stop_alone: false,
+            restricted: BTreeSet::new(),
             entropy: 0x9e37_79b9_7f4a_7c15,
         }
     }

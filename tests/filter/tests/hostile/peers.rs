@@ -70,6 +70,8 @@ fn no_answer_to_any_call_of_a_refresh_hurts_more_than_its_request() {
             let stream = ada.fetch(&mut gateway, "GET", "/");
             gateway.advance(Duration::from_secs(1));
             assert!(!stream.is_paused(), "{path} {answer:?}");
+            // A lease that nobody has given back runs out.
+            gateway.advance(Duration::from_secs(10));
             let next = ada.fetch(&mut gateway, "GET", "/");
             assert_eq!(
                 next.forwarded().headers.text("x-auth-request-user"),
