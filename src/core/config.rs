@@ -58,6 +58,8 @@ pub struct Config {
     pub claims: Vec<String>,
     /// Claims to request headers.
     pub identity_headers: IdentityHeaders,
+    /// Whether claims are asked from the UserInfo endpoint too.
+    pub userinfo: bool,
     /// Scopes asked for, `openid` among them; None: `openid profile email`, and `offline_access`
     /// where the provider's metadata lists it.
     pub scopes: Option<Vec<String>>,

@@ -41,5 +41,6 @@ pub mod seal;
 pub mod session_token;
 pub mod step;
 pub mod token_endpoint;
+pub mod userinfo;
 
 pub use entropy::Entropy;

@@ -1,10 +1,11 @@
 //! Every point at which work waits for a peer. To add a call is to add a variant: the compiler
 //! lists the rest.
 
-use crate::flow::callback::{ExpectClaim, ExpectCreated, ExpectKeys, ExpectTokens};
+use crate::flow::callback::{ExpectClaim, ExpectCreated, ExpectKeys, ExpectTokens, ExpectUserinfo};
 use crate::flow::logout::ExpectEnded;
 use crate::flow::refresh::{
-    ExpectFailReport, ExpectLease, ExpectRefreshKeys, ExpectRefreshed, ExpectStored,
+    ExpectFailReport, ExpectLease, ExpectRefreshKeys, ExpectRefreshUserinfo, ExpectRefreshed,
+    ExpectStored,
 };
 use crate::gate::{Env, Gate};
 use crate::step::{CallReply, Callout, Step};
@@ -18,6 +19,8 @@ pub enum Pending {
     ExpectTokens(Box<ExpectTokens>),
     /// Login: the key that signed the ID token, from the IdP.
     ExpectKeys(Box<ExpectKeys>),
+    /// Login: further claims, from the IdP.
+    ExpectUserinfo(Box<ExpectUserinfo>),
     /// Login: the session made durable, from the control service.
     ExpectCreated(Box<ExpectCreated>),
     /// Refresh: the right to spend the refresh token, from the control service.
@@ -26,6 +29,8 @@ pub enum Pending {
     ExpectRefreshed(Box<ExpectRefreshed>),
     /// Refresh: the key that signed the new ID token, from the IdP.
     ExpectRefreshKeys(Box<ExpectRefreshKeys>),
+    /// Refresh: further claims, from the IdP.
+    ExpectRefreshUserinfo(Box<ExpectRefreshUserinfo>),
     /// Refresh: the new tokens made durable, from the control service.
     ExpectStored(Box<ExpectStored>),
     /// Refresh: what a failure means for the session, from the control service.
@@ -43,10 +48,12 @@ impl Pending {
             Self::ExpectClaim(state) => state.on_reply(gate, reply, env),
             Self::ExpectTokens(state) => state.on_reply(gate, reply, env),
             Self::ExpectKeys(state) => state.on_reply(gate, reply, env),
+            Self::ExpectUserinfo(state) => state.on_reply(gate, reply, env),
             Self::ExpectCreated(state) => state.on_reply(gate, reply, env),
             Self::ExpectLease(state) => state.on_reply(gate, reply, env),
             Self::ExpectRefreshed(state) => state.on_reply(gate, reply, env),
             Self::ExpectRefreshKeys(state) => state.on_reply(gate, reply, env),
+            Self::ExpectRefreshUserinfo(state) => state.on_reply(gate, reply, env),
             Self::ExpectStored(state) => state.on_reply(gate, reply, env),
             Self::ExpectFailReport(state) => state.on_reply(gate, reply, env),
             Self::ExpectEnded(state) => state.on_reply(gate, reply, env),
@@ -60,6 +67,7 @@ impl Pending {
             Self::ExpectClaim(_) => "login.claim",
             Self::ExpectTokens(_) => "login.tokens",
             Self::ExpectKeys(_) | Self::ExpectRefreshKeys(_) => "keys",
+            Self::ExpectUserinfo(_) | Self::ExpectRefreshUserinfo(_) => "userinfo",
             Self::ExpectCreated(_) => "login.created",
             Self::ExpectLease(_) => "refresh.lease",
             Self::ExpectRefreshed(_) => "refresh.tokens",

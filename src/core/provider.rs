@@ -18,6 +18,8 @@ pub struct Metadata {
     pub token_endpoint: BaseUrl,
     /// `jwks_uri`.
     pub jwks_uri: BaseUrl,
+    /// `userinfo_endpoint`.
+    pub userinfo_endpoint: Option<BaseUrl>,
     /// `end_session_endpoint` (RP-Initiated Logout 2.1).
     pub end_session_endpoint: Option<BaseUrl>,
     /// `scopes_supported`.
@@ -66,6 +68,8 @@ struct Raw {
     token_endpoint: String,
     jwks_uri: String,
     #[serde(default)]
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
     end_session_endpoint: Option<String>,
     #[serde(default)]
     scopes_supported: Vec<String>,
@@ -108,6 +112,7 @@ impl Metadata {
             authorization_endpoint: endpoint(&raw.authorization_endpoint)?,
             token_endpoint: endpoint(&raw.token_endpoint)?,
             jwks_uri: endpoint(&raw.jwks_uri)?,
+            userinfo_endpoint: raw.userinfo_endpoint.as_deref().map(endpoint).transpose()?,
             end_session_endpoint: raw
                 .end_session_endpoint
                 .as_deref()

@@ -50,6 +50,8 @@ pub(super) struct Raw {
     #[serde(default = "default_identity_headers")]
     identity_headers: BTreeMap<String, String>,
     #[serde(default)]
+    userinfo: bool,
+    #[serde(default)]
     scopes: Option<Vec<String>>,
     #[serde(default)]
     authorization_params: BTreeMap<String, String>,
@@ -283,6 +285,7 @@ impl Raw {
             sealer,
             session,
             claims: self.claims,
+            userinfo: self.userinfo,
             identity_headers,
             post_logout_path: self.post_logout_path,
             forward_jwt: self.forward_jwt,

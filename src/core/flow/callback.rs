@@ -1,8 +1,10 @@
 //! The way back from the IdP: transaction, code, tokens, session, cookie.
 //!
 //! ```text
-//! callback → ExpectClaim → ExpectTokens → [ExpectKeys] → ExpectCreated → 302 to where it began
+//! callback → ExpectClaim → ExpectTokens → [ExpectKeys] → [ExpectUserinfo] → ExpectCreated → 302 to where it began
 //! ```
+
+mod params;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +28,8 @@ use crate::reply;
 use crate::request::Request;
 use crate::step::{CallReply, Reply, Step};
 use crate::token_endpoint::{self, Tokens};
+use crate::userinfo::{self, UserinfoError};
+use params::Params;
 
 /// What a login carries from step to step.
 #[derive(Debug)]
@@ -54,6 +58,14 @@ pub struct ExpectTokens {
 pub struct ExpectKeys {
     login: Login,
     tokens: Tokens,
+}
+
+/// Waits for claims that the ID token does not have.
+#[derive(Debug)]
+pub struct ExpectUserinfo {
+    login: Login,
+    tokens: Tokens,
+    id_token: IdToken,
 }
 
 /// Waits for the session to be durable.
@@ -150,7 +162,7 @@ impl ExpectTokens {
             }
         };
         match validate(gate, &self.login, &tokens, env) {
-            Ok(id_token) => create(gate, self.login, tokens, id_token, env),
+            Ok(id_token) => ask_userinfo(gate, self.login, tokens, id_token, env),
             Err(IdTokenError::UnknownKey) => match refetch_keys(gate, env) {
                 Some(call) => Step::Await {
                     call,
@@ -170,8 +182,26 @@ impl ExpectKeys {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
         take_keys(gate, &reply);
         match validate(gate, &self.login, &self.tokens, env) {
-            Ok(id_token) => create(gate, self.login, self.tokens, id_token, env),
+            Ok(id_token) => ask_userinfo(gate, self.login, self.tokens, id_token, env),
             Err(_) => self.login.refuse(gate, Denial::LoginInvalid),
+        }
+    }
+}
+
+impl ExpectUserinfo {
+    pub(crate) fn on_reply(
+        mut self,
+        gate: &mut Gate,
+        reply: CallReply<'_>,
+        env: &mut Env<'_>,
+    ) -> Step {
+        match userinfo::read(&reply, &self.id_token.sub) {
+            Ok(claims) => {
+                userinfo::complete(&mut self.id_token.claims, claims);
+                create(gate, self.login, self.tokens, self.id_token, env)
+            }
+            Err(UserinfoError::Unavailable) => self.login.refuse(gate, Denial::IdpUnavailable),
+            Err(UserinfoError::Mismatch) => self.login.refuse(gate, Denial::LoginInvalid),
         }
     }
 }
@@ -276,6 +306,31 @@ fn validate(
     id_token::validate(token, &expect, &gate.provider.keys, env.verifier)
 }
 
+/// Goes on to UserInfo where it is configured, otherwise straight to the session.
+fn ask_userinfo(
+    gate: &Gate,
+    login: Login,
+    tokens: Tokens,
+    id_token: IdToken,
+    env: &mut Env<'_>,
+) -> Step {
+    let metadata = gate.provider.metadata.as_ref();
+    match userinfo::request(&gate.config, metadata, &tokens.access_token) {
+        Some(call) => {
+            let state = ExpectUserinfo {
+                login,
+                tokens,
+                id_token,
+            };
+            Step::Await {
+                call,
+                then: Pending::ExpectUserinfo(Box::new(state)),
+            }
+        }
+        None => create(gate, login, tokens, id_token, env),
+    }
+}
+
 fn create(gate: &Gate, login: Login, tokens: Tokens, id_token: IdToken, env: &mut Env<'_>) -> Step {
     let (sid, jti) = (mint::fresh_id(env), mint::fresh_id(env));
     let session = SessionView {
@@ -336,78 +391,4 @@ fn open_transaction(
         && transaction.issuer == gate.config.issuer
         && env.now < transaction.expires_at;
     fits.then_some(transaction)
-}
-
-/// Parameters of the authorization response (RFC 6749 section 4.1.2, RFC 9207 section 2).
-struct Params {
-    state: String,
-    code: Option<String>,
-    iss: Option<String>,
-}
-
-impl Params {
-    /// None: a parameter is missing or repeats (RFC 6749 section 3.1), or code and error come
-    /// together.
-    fn parse(query: &[u8]) -> Option<Self> {
-        let (mut state, mut code, mut iss, mut error) = (None, None, None, None);
-        for (name, value) in form_urlencoded::parse(query) {
-            let slot = match name.as_ref() {
-                "state" => &mut state,
-                "code" => &mut code,
-                "iss" => &mut iss,
-                "error" => &mut error,
-                _ => continue,
-            };
-            if slot.replace(value.into_owned()).is_some() {
-                return None;
-            }
-        }
-        let code = code.filter(|code: &String| !code.is_empty());
-        (code.is_some() != error.is_some()).then_some(())?;
-        Some(Self {
-            state: state?,
-            code,
-            iss,
-        })
-    }
-
-    /// RFC 9207 section 2.4, for errors too: a response that names an issuer must name the one that
-    /// was asked, and must name it where the provider says that it does.
-    fn is_from(&self, issuer: &str, gate: &Gate) -> bool {
-        let promised = gate
-            .provider
-            .metadata
-            .as_ref()
-            .is_some_and(|metadata| metadata.response_iss);
-        match &self.iss {
-            Some(iss) => iss == issuer,
-            None => !promised,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Params;
-
-    #[test]
-    fn repeated_missing_and_contradicting_parameters_are_refused() {
-        let parse = |query: &str| Params::parse(query.as_bytes()).is_some();
-        assert!(parse("state=s&code=c&iss=i&session_state=x"));
-        assert!(parse("state=s&error=access_denied&error_description=<b>"));
-        for query in [
-            "",
-            "state=s",
-            "code=c",
-            "state=s&code=",
-            "state=s&state=s&code=c",
-            "state=s&code=c&code=c",
-            "state=s&code=c&error=e",
-            "state=s&code=c&iss=i&iss=i",
-            "state=s&error=e&error=e",
-            "st%61te=s&state=s&code=c",
-        ] {
-            assert!(!parse(query), "{query}");
-        }
-    }
 }

@@ -11,27 +11,29 @@
 //! The work belongs to no request: when the client leaves, it goes on, because a rotated token that
 //! is not stored is a session lost.
 
+mod outcome;
+
 use std::rc::Rc;
 
 use gatelatch_wire::Secret;
 use gatelatch_wire::session::{
-    BeginOutcome, BeginRefresh, CompleteOutcome, CompleteRefresh, FailClass, FailOutcome,
-    FailRefresh, GoneReason, RenewLease, SessionView,
+    BeginOutcome, BeginRefresh, Claims, CompleteOutcome, CompleteRefresh, FailClass, FailOutcome,
+    FailRefresh, GoneReason, RenewLease,
 };
 
 use crate::control_api;
-use crate::cookie;
 use crate::denial::Denial;
 use crate::flow::callback::{refetch_keys, take_keys};
-use crate::flow::session_info;
-use crate::gate::{Env, Gate, Goal, Held};
+use crate::gate::{Env, Gate, Held};
 use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
 use crate::known::KnownToken;
-use crate::mint::{self, Minted};
+use crate::mint;
 use crate::pending::Pending;
-use crate::rules::Access;
 use crate::step::{CallReply, Callout, Edits, Step};
 use crate::token_endpoint::{self, Failure, Tokens};
+use crate::userinfo::{self, UserinfoError};
+
+pub use outcome::deliver;
 
 /// What a refresh carries from step to step.
 #[derive(Debug)]
@@ -65,6 +67,15 @@ pub struct ExpectRefreshKeys {
     refresh: Refresh,
     lease: String,
     tokens: Tokens,
+}
+
+/// Waits for claims that the ID token does not have.
+#[derive(Debug)]
+pub struct ExpectRefreshUserinfo {
+    refresh: Refresh,
+    lease: String,
+    tokens: Tokens,
+    id_token: Option<IdToken>,
 }
 
 /// Waits for the new tokens to be durable.
@@ -110,21 +121,6 @@ pub fn begin_early(gate: &Gate, edits: Edits, known: Rc<KnownToken>) -> Step {
         0,
     );
     Step::ForwardAnd { edits, call, then }
-}
-
-/// Puts the cookie of a session that was renewed early onto the response of a later request.
-pub fn deliver(
-    gate: &Gate,
-    cleaned: Edits,
-    known: &KnownToken,
-    session: &SessionView,
-    env: &mut Env<'_>,
-) -> Step {
-    let jti = mint::fresh_id(env);
-    match mint::mint(&gate.config, session, jti, env) {
-        Ok(minted) => Step::Forward(renewed(gate, cleaned, minted, "refresh.early")),
-        Err(_) => Step::Forward(gate.identified(cleaned, known)),
-    }
 }
 
 fn ask(gate: &Gate, refresh: Refresh, delay_ms: u32) -> Step {
@@ -210,7 +206,7 @@ impl ExpectRefreshed {
                 None => store(gate, self.refresh, self.lease, tokens, None),
             },
             Err(_) => mismatch(gate, self.refresh, self.lease),
-            Ok(id_token) => store(gate, self.refresh, self.lease, tokens, id_token),
+            Ok(id_token) => ask_userinfo(gate, self.refresh, self.lease, tokens, id_token),
         }
     }
 
@@ -237,13 +233,34 @@ impl ExpectRefreshKeys {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
         take_keys(gate, &reply);
         match validate(gate, &self.refresh.known, &self.tokens, env) {
-            Ok(id_token) => store(gate, self.refresh, self.lease, self.tokens, id_token),
+            Ok(id_token) => ask_userinfo(gate, self.refresh, self.lease, self.tokens, id_token),
             // Still unknown: the ID token counts as absent, which is allowed at a refresh, and the
             // rotated token is kept.
             Err(IdTokenError::UnknownKey) => {
                 store(gate, self.refresh, self.lease, self.tokens, None)
             }
             Err(_) => mismatch(gate, self.refresh, self.lease),
+        }
+    }
+}
+
+impl ExpectRefreshUserinfo {
+    pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, _: &mut Env<'_>) -> Step {
+        match userinfo::read(&reply, &self.refresh.known.claims.sub) {
+            Ok(claims) => {
+                let mut all = self
+                    .id_token
+                    .map(|id_token| id_token.claims)
+                    .unwrap_or_default();
+                userinfo::complete(&mut all, claims);
+                let chosen = mint::chosen_claims(&gate.config, &all);
+                store(gate, self.refresh, self.lease, self.tokens, Some(chosen))
+            }
+            // The tokens are good: the claims stay as they were.
+            Err(UserinfoError::Unavailable) => {
+                store(gate, self.refresh, self.lease, self.tokens, None)
+            }
+            Err(UserinfoError::Mismatch) => mismatch(gate, self.refresh, self.lease),
         }
     }
 }
@@ -301,95 +318,44 @@ impl ExpectFailReport {
     }
 }
 
-impl Refresh {
-    /// The session is renewed: the request continues with a new cookie on its response.
-    fn go_on(
-        self,
-        gate: &Gate,
-        session: &SessionView,
-        note: &'static str,
-        env: &mut Env<'_>,
-    ) -> Step {
-        let Some(held) = self.held else {
-            self.known.renewed.replace(Some(session.clone()));
-            return Step::Done;
-        };
-        let jti = mint::fresh_id(env);
-        let Ok(minted) = mint::mint(&gate.config, session, jti, env) else {
-            return gate.refuse(&held.challenge, Denial::MintFailed, env);
-        };
-        match held.goal {
-            Goal::SessionInfo => session_info::answer(&minted.known, vec![minted.set_cookie], env),
-            Goal::Upstream => Step::Forward(renewed(gate, held.cleaned, minted, note)),
-        }
-    }
-
-    /// The session is over.
-    fn end(self, gate: &Gate, reason: GoneReason, env: &mut Env<'_>) -> Step {
-        let Some(held) = self.held else {
-            return Step::Done;
-        };
-        if held.access == Access::Optional {
-            let set_cookies = vec![cookie::clear(&gate.config.cookies.session, "/")];
-            return Step::Forward(Edits {
-                set_cookies,
-                note: Some("refresh.ended"),
-                ..held.cleaned
-            });
-        }
-        gate.refuse(&held.challenge, Denial::SessionEnded(reason), env)
-    }
-
-    /// The session is kept but could not be renewed now: within the grace the request goes on with
-    /// the old claims, past it the client is told to come back.
-    fn put_off(self, gate: &Gate, denial: Denial, env: &mut Env<'_>) -> Step {
-        let Some(held) = self.held else {
-            return Step::Done;
-        };
-        let policy = &gate.config.refresh;
-        let claims = &self.known.claims;
-        let in_grace =
-            env.now < claims.exp.saturating_add(policy.grace) && env.now < claims.session_exp;
-        let allowed = in_grace && (held.safe || !policy.grace_safe_methods_only);
-        let revoked = gate
-            .revoked
-            .forbids(&self.known.subject, env.now, env.segments);
-        match (allowed && !revoked, held.goal) {
-            (true, Goal::Upstream) => {
-                let mut edits = gate.identified(held.cleaned, &self.known);
-                edits.note = Some("refresh.grace");
-                Step::Forward(edits)
-            }
-            (true, Goal::SessionInfo) => session_info::answer(&self.known, Vec::new(), env),
-            (false, _) => gate.refuse(&held.challenge, denial, env),
-        }
-    }
-}
-
-/// A request's edits once its session has a new token.
-fn renewed(gate: &Gate, cleaned: Edits, minted: Minted, note: &'static str) -> Edits {
-    let mut edits = gate.identified(cleaned, &minted.known);
-    if gate.config.forward_jwt {
-        let name = &gate.config.cookies.session;
-        edits.cookie = Some(with_token(edits.cookie, name, &minted.token));
-    }
-    edits.set_cookies.push(minted.set_cookie);
-    edits.note = Some(note);
-    edits
-}
-
-fn store(
+/// Goes on to UserInfo where it is configured, otherwise straight to the store.
+fn ask_userinfo(
     gate: &Gate,
     refresh: Refresh,
     lease: String,
     tokens: Tokens,
     id_token: Option<IdToken>,
 ) -> Step {
+    let metadata = gate.provider.metadata.as_ref();
+    if let Some(call) = userinfo::request(&gate.config, metadata, &tokens.access_token) {
+        let state = ExpectRefreshUserinfo {
+            refresh,
+            lease,
+            tokens,
+            id_token,
+        };
+        return Step::Await {
+            call,
+            then: Pending::ExpectRefreshUserinfo(Box::new(state)),
+        };
+    }
+    let claims = id_token.map(|id_token| mint::chosen_claims(&gate.config, &id_token.claims));
+    store(gate, refresh, lease, tokens, claims)
+}
+
+/// `claims`: None leaves them, and the stored ID token, as they were.
+fn store(
+    gate: &Gate,
+    refresh: Refresh,
+    lease: String,
+    tokens: Tokens,
+    claims: Option<Claims>,
+) -> Step {
     let body = CompleteRefresh {
         lease,
         refresh_token: tokens.refresh_token,
-        id_token: id_token.as_ref().and(tokens.id_token),
-        claims: id_token.map(|id_token| mint::chosen_claims(&gate.config, &id_token.claims)),
+        id_token: claims.as_ref().and(tokens.id_token),
+        claims,
     };
     Step::Await {
         call: control_api::complete(&gate.config, &refresh.known.claims.sid, &body),
@@ -454,17 +420,4 @@ fn validate(
         sub: Some(&known.claims.sub),
     };
     id_token::validate(token, &expect, &gate.provider.keys, env.verifier).map(Some)
-}
-
-/// The cookies for an application that receives the session JWT: the new one in the old one's place.
-fn with_token(cookie: Option<Vec<u8>>, name: &str, token: &str) -> Vec<u8> {
-    let rest = cookie.unwrap_or_default();
-    let mut line = cookie::without(&rest, |found| found == name.as_bytes()).unwrap_or(rest);
-    if !line.is_empty() {
-        line.extend_from_slice(b"; ");
-    }
-    line.extend_from_slice(name.as_bytes());
-    line.push(b'=');
-    line.extend_from_slice(token.as_bytes());
-    line
 }
