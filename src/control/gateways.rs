@@ -66,6 +66,13 @@ impl Gateways {
                 return;
             }
         }
+        // With several replicas an older report may arrive after a newer one.
+        if by_id
+            .get(&report.gateway)
+            .is_some_and(|known| known.seen_ms > report.seen_ms)
+        {
+            return;
+        }
         by_id.retain(|_, known| known.seen_ms + FORGET_MS > report.seen_ms);
         by_id.insert(report.gateway.clone(), report);
         drop(by_id);

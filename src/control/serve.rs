@@ -13,8 +13,9 @@ use crate::config::{Config, StoreUrl};
 use crate::gateways::Gateways;
 use crate::router::router;
 use crate::store::Store;
+use crate::store::postgres::{self, Postgres};
 use crate::store::signals::Signals;
-use crate::store::sqlite::{OpenError, Sqlite};
+use crate::store::sqlite::{self, Sqlite};
 
 /// How long open calls may take after the service was asked to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -28,11 +29,11 @@ pub enum ServeError {
         /// The file.
         path: String,
         /// What is wrong with it.
-        source: OpenError,
+        source: sqlite::OpenError,
     },
     /// PostgreSQL.
-    #[error("--store: postgres:// is not supported by this build; use sqlite:PATH")]
-    Postgres,
+    #[error("--store: the PostgreSQL database {0}")]
+    Postgres(#[from] postgres::OpenError),
     /// The socket.
     #[error("--listen: {0}")]
     Listen(#[from] std::io::Error),
@@ -50,7 +51,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let signals = Arc::new(Signals::new());
     let gateways = Arc::new(Gateways::new());
-    let store = open(&config.store, &signals)?;
+    let store = open(&config.store, &signals, &gateways).await?;
     let ending = CancellationToken::new();
     let cleanup_interval = config.cleanup_interval;
     let address = listener.local_addr()?;
@@ -90,7 +91,11 @@ pub async fn serve(
     Ok(result?)
 }
 
-fn open(url: &StoreUrl, signals: &Arc<Signals>) -> Result<Arc<dyn Store>, ServeError> {
+async fn open(
+    url: &StoreUrl,
+    signals: &Arc<Signals>,
+    gateways: &Arc<Gateways>,
+) -> Result<Arc<dyn Store>, ServeError> {
     match url {
         StoreUrl::Sqlite(path) => {
             let opened = Sqlite::open(path, Arc::clone(signals));
@@ -100,6 +105,9 @@ fn open(url: &StoreUrl, signals: &Arc<Signals>) -> Result<Arc<dyn Store>, ServeE
             };
             Ok(Arc::new(opened.map_err(failed)?))
         }
-        StoreUrl::Postgres(_) => Err(ServeError::Postgres),
+        StoreUrl::Postgres(url) => {
+            let opened = Postgres::open(url, Arc::clone(signals), Arc::clone(gateways));
+            Ok(Arc::new(opened.await?))
+        }
     }
 }

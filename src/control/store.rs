@@ -5,6 +5,7 @@
 //! every job before it and feed cursors are committed in their order. Jobs that wait together are
 //! committed together; each has a savepoint of its own.
 
+pub(crate) mod postgres;
 mod schema;
 pub(crate) mod signals;
 pub(crate) mod sqlite;

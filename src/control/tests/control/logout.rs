@@ -39,7 +39,7 @@ impl Service {
         let answer = self.caller().begin(sid, "j", 0);
         answer
             .get("reason")
-            .unwrap_or(&answer["outcome"])
+            .unwrap_or_else(|| &answer["outcome"])
             .as_str()
             .unwrap()
             .to_owned()

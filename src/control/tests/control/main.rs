@@ -5,6 +5,7 @@ mod cleaning;
 mod clock;
 mod feed;
 mod logout;
+mod postgres;
 mod process;
 mod refresh;
 mod revocations;
@@ -16,6 +17,9 @@ macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
             $(#[test] fn $name() { super::$name($crate::service::Service::on_sqlite()); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::$name($crate::service::Service::on_postgres()); })*
         }
     };
 }

@@ -64,15 +64,19 @@ impl Install {
     }
 
     fn start(&self) -> Process {
-        let mut child = self.serve().stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let child = self.serve().stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = Process {
+            child,
+            url: String::new(),
+        };
+        let mut log = BufReader::new(process.child.stderr.take().unwrap());
         let mut line = String::new();
         while log.read_line(&mut line).unwrap() > 0 {
             let event: serde_json::Value = serde_json::from_str(&line).unwrap();
             if event["message"] == "ready" {
-                let url = format!("http://{}", event["address"].as_str().unwrap());
+                process.url = format!("http://{}", event["address"].as_str().unwrap());
                 thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-                return Process { child, url };
+                return process;
             }
             line.clear();
         }

@@ -31,7 +31,7 @@ pub(crate) struct Service {
     pub(crate) clock: ManualClock,
     store: StoreUrl,
     running: Option<Running>,
-    folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 struct Running {
@@ -51,8 +51,42 @@ impl Service {
     pub(crate) fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = StoreUrl::Sqlite(folder.path().join("gatelatch.db"));
+        Self::started(ManualClock::at(START_MS), store, Some(folder))
+    }
+
+    pub(crate) fn on_postgres() -> Self {
+        let store = StoreUrl::Postgres(crate::postgres::database());
+        Self::started(ManualClock::at(START_MS), store, None)
+    }
+
+    /// Another service on the same store, in the same time.
+    pub(crate) fn replica(&self) -> Self {
+        Self::started(self.clock.clone(), self.store.clone(), None)
+    }
+
+    /// Why a service cannot start on that database.
+    pub(crate) fn refusal(url: &str) -> String {
+        let config = config(
+            &StoreUrl::Postgres(url.to_owned()),
+            &ManualClock::at(START_MS),
+        );
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let served = gatelatch_control::serve(config, listener, std::future::pending()).await;
+            served.unwrap_err().to_string()
+        })
+    }
+
+    pub(crate) fn database_name(&self) -> &str {
+        match &self.store {
+            StoreUrl::Postgres(url) => url.rsplit('/').next().unwrap(),
+            StoreUrl::Sqlite(_) => panic!("a file has no name in a server"),
+        }
+    }
+
+    fn started(clock: ManualClock, store: StoreUrl, folder: Option<tempfile::TempDir>) -> Self {
         let mut service = Self {
-            clock: ManualClock::at(START_MS),
+            clock,
             store,
             running: None,
             folder,
@@ -89,7 +123,7 @@ impl Service {
 
     /// All bytes that the store has on disk.
     pub(crate) fn bytes_on_disk(&self) -> Vec<u8> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let files = std::fs::read_dir(self.folder.as_ref().unwrap().path()).unwrap();
         files
             .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
             .collect()
@@ -111,17 +145,7 @@ impl Service {
     }
 
     fn start(&mut self) {
-        let config = Config {
-            store: self.store.clone(),
-            gateway_tokens: TokenSet::parse(GATEWAY).unwrap(),
-            admin_tokens: TokenSet::parse(ADMIN).unwrap(),
-            keyring: KeyRing::parse(KEY).unwrap(),
-            retention: 30 * DAY,
-            cleanup_interval: DAY,
-            tail_window: Duration::from_secs(30),
-            lease: Duration::from_secs(10),
-            clock: Arc::new(self.clock.clone()),
-        };
+        let config = config(&self.store, &self.clock);
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -278,6 +302,21 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::yield_now();
+    }
+}
+
+fn config(store: &StoreUrl, clock: &ManualClock) -> Config {
+    Config {
+        store: store.clone(),
+        gateway_tokens: TokenSet::parse(GATEWAY).unwrap(),
+        admin_tokens: TokenSet::parse(ADMIN).unwrap(),
+        keyring: KeyRing::parse(KEY).unwrap(),
+        retention: 30 * DAY,
+        cleanup_interval: DAY,
+        tail_window: Duration::from_secs(30),
+        lease: Duration::from_secs(10),
+        idps: Vec::new(),
+        clock: Arc::new(clock.clone()),
     }
 }
 
