@@ -67,6 +67,8 @@ pub struct Config {
     pub authorization_params: Vec<(String, String)>,
     /// Where the provider sends the browser after logout; a path of ours.
     pub post_logout_path: String,
+    /// Whether applications answer CORS preflights themselves, on every path.
+    pub forward_cors_preflight: bool,
     /// Whether applications receive the session JWT in its cookie.
     pub forward_jwt: bool,
     /// Tolerated difference between clocks in seconds, for `iat` and `nbf`.

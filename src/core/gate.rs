@@ -127,7 +127,8 @@ impl Gate {
         }
         let access = self.config.rules.access(path.as_ref());
         let cleaned = self.clean(request);
-        if access == Access::Public {
+        let preflight = self.config.forward_cors_preflight && request.is_preflight();
+        if access == Access::Public || preflight {
             return Step::Forward(cleaned);
         }
         let session = self.session(request, env);

@@ -25,6 +25,7 @@ pub struct Request<'a> {
     sec_fetch_mode: Option<&'a [u8]>,
     sec_fetch_dest: Option<&'a [u8]>,
     purpose: Option<&'a [u8]>,
+    requests_method: bool,
     upgrade: bool,
     xml_http_request: bool,
 }
@@ -59,6 +60,7 @@ impl<'a> Request<'a> {
                 b"sec-fetch-mode" => request.sec_fetch_mode = Some(value),
                 b"sec-fetch-dest" => request.sec_fetch_dest = Some(value),
                 b"sec-purpose" | b"purpose" => request.purpose = Some(value),
+                b"access-control-request-method" => request.requests_method = true,
                 b"upgrade" => request.upgrade = true,
                 b"x-requested-with" => request.xml_http_request = true,
                 other if is_identity(other) => request.spoofed.push(other),
@@ -98,6 +100,12 @@ impl<'a> Request<'a> {
         self.purpose.is_some_and(|purpose| {
             contains(purpose, b"prefetch") || contains(purpose, b"prerender")
         })
+    }
+
+    /// Whether a browser asks what another origin may send here (Fetch 3.2.2, CORS-preflight). It
+    /// carries no cookies, whoever the user is.
+    pub fn is_preflight(&self) -> bool {
+        self.method == b"OPTIONS" && self.origin.is_some() && self.requests_method
     }
 
     /// Whether the method promises to have no effect (RFC 9110 section 9.2.1).

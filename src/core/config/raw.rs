@@ -58,6 +58,8 @@ pub(super) struct Raw {
     #[serde(default = "default_post_logout_path")]
     post_logout_path: String,
     #[serde(default)]
+    forward_cors_preflight: bool,
+    #[serde(default)]
     forward_jwt: bool,
     #[serde(default = "default_clock_skew")]
     clock_skew: String,
@@ -288,6 +290,7 @@ impl Raw {
             userinfo: self.userinfo,
             identity_headers,
             post_logout_path: self.post_logout_path,
+            forward_cors_preflight: self.forward_cors_preflight,
             forward_jwt: self.forward_jwt,
             clock_skew,
         })

@@ -416,6 +416,26 @@ fn a_request_with_effects_from_another_site_is_refused() {
     forwarded(scene.request(&own));
 }
 
+#[test]
+fn a_preflight_reaches_the_application_only_where_configured_and_never_with_identity() {
+    let preflight = [
+        (":method", "OPTIONS"),
+        (":path", "/api"),
+        ("origin", "https://other.example"),
+        ("access-control-request-method", "POST"),
+        ("x-auth-request-user", "root"),
+    ];
+    assert_eq!(
+        responded(Scene::new().request(&preflight)).code,
+        "no_session"
+    );
+    let mut scene = Scene::with(|c| c["forward_cors_preflight"] = true.into());
+    let edits = forwarded(scene.request(&preflight));
+    assert_eq!((edits.add.len(), edits.remove.len()), (0, 1));
+    let options = [(":method", "OPTIONS"), (":path", "/api")];
+    assert_eq!(responded(scene.request(&options)).code, "no_session");
+}
+
 mod security {
     use super::*;
     use proptest::prelude::*;
