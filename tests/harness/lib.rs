@@ -16,6 +16,7 @@ pub mod session;
 pub mod stack;
 pub mod transport;
 pub mod wait;
+pub mod webdriver;
 
 pub use answer::Answer;
 pub use browser::{Browser, Kind};
@@ -25,3 +26,4 @@ pub use options::StackOptions;
 pub use session::SessionToken;
 pub use stack::{Shared, Stack, user};
 pub use wait::eventually;
+pub use webdriver::WebDriver;
