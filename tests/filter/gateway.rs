@@ -11,6 +11,7 @@ use crate::idp::{CLIENT_ID, CLIENT_SECRET, ISSUER, ScriptedIdp};
 use crate::module::Module;
 use crate::peer::Answer;
 use crate::process::Cluster;
+use crate::signature::verify_signature;
 use crate::vm::Vm;
 
 /// Where browsers reach the gateway.
@@ -64,6 +65,7 @@ impl Setup {
         ] {
             host.environment(name, value);
         }
+        host.foreign_function("verify_signature", verify_signature);
         host.cluster("idp", Cluster::Up);
         host.cluster("control", Cluster::Up);
         let (control, idp) = (ScriptedControl::default(), ScriptedIdp::default());

@@ -8,6 +8,7 @@ use gatelatch_filter_tests::{
 use gatelatch_wire::session::{BeginOutcome, FailClass, GoneReason};
 use serde_json::{Value, json};
 
+mod early;
 mod ends;
 mod failures;
 mod once;

@@ -92,6 +92,58 @@ fn when_the_polling_worker_hangs_another_takes_over_and_enforces() {
 }
 
 #[test]
+fn an_answer_that_reaches_the_old_poller_late_undoes_nothing() {
+    let mut gateway = Setup::new().workers(2).start();
+    let (ada, other) = (
+        Browser::logged_in(&mut gateway),
+        Browser::logged_in(&mut gateway),
+    );
+    let leader = callers_of_feed(&gateway);
+    gateway.vm(leader).stall();
+    let late = gateway.take_unanswered("/feed");
+    gateway.advance(Duration::from_secs(5));
+    revoke_session(&mut gateway, &ada);
+    revoke_session(&mut gateway, &other);
+
+    gateway.vm(leader).wake();
+    let Answer::Http {
+        status,
+        headers,
+        body,
+    } = page(1, 0, 0, 0, Vec::new())
+    else {
+        unreachable!()
+    };
+    late.answer(status, headers, body);
+    gateway.advance(Duration::from_secs(3));
+    for worker in 0..2 {
+        refused(
+            &ada.at_worker(worker).fetch(&mut gateway, "GET", "/"),
+            401,
+            "session_revoked",
+        );
+        refused(
+            &other.at_worker(worker).fetch(&mut gateway, "GET", "/"),
+            401,
+            "session_revoked",
+        );
+    }
+    gateway.advance(Duration::from_secs(30));
+    assert_eq!(polling(&gateway), 1);
+    let cursors: Vec<String> = gateway
+        .control
+        .calls("/feed")
+        .iter()
+        .flat_map(|call| call.query())
+        .filter_map(|(name, value)| (name == "cursor").then_some(value))
+        .collect();
+    assert!(
+        cursors.is_sorted(),
+        "what was enforced stays enforced: {cursors:?}"
+    );
+}
+
+#[test]
 fn a_worker_that_was_away_catches_up_before_it_serves_as_synced() {
     let mut gateway = Setup::new().workers(2).start();
     let ada = Browser::logged_in(&mut gateway);
