@@ -1,7 +1,6 @@
 //! The whole product, started by `scripts/run --driven` and ended with its handle.
 //!
-//! A [`Shared`] stack lives in a static, which is never dropped. It ends when the process exits;
-//! and if the process is killed, because that closes the supervisor's standard input.
+//! If this process is killed, the stack ends too: its supervisor's standard input closes.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -27,13 +26,6 @@ pub struct Stack {
     pub ready: Ready,
     supervisor: Mutex<Supervisor>,
     run_dir: TempDir,
-}
-
-/// A stack that all tests of a file use: started by the first, ended with the process.
-#[derive(Debug)]
-pub struct Shared {
-    options: fn() -> StackOptions,
-    stack: OnceLock<Stack>,
 }
 
 /// The supervisor's ready document.
@@ -199,6 +191,25 @@ impl Stack {
         assert!(answer.get("ok").is_some(), "{verb} {process}: {answer}");
     }
 
+    /// Asks the supervisor to stop everything; does not wait.
+    pub(crate) fn begin_end(&self) {
+        let mut supervisor = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(supervisor.commands.take());
+    }
+
+    /// Stops everything and removes the run directory.
+    pub(crate) fn end(&self) {
+        let mut supervisor = self
+            .supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        supervisor.end();
+        let _ = std::fs::remove_dir_all(self.run_dir.path());
+    }
+
     /// Starts what does not run and resumes what is paused, as a failed test may have left it.
     pub fn mend(&self) {
         let status = self.ask("status");
@@ -217,56 +228,6 @@ impl Stack {
         writeln!(commands, "{command}").expect("the supervisor runs");
         let line = supervisor.read_line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command}: {line:?} is not JSON"))
-    }
-}
-
-impl Shared {
-    /// For a static. Nothing is started yet.
-    pub const fn new(options: fn() -> StackOptions) -> Self {
-        Self {
-            options,
-            stack: OnceLock::new(),
-        }
-    }
-
-    /// The stack, started if it is not.
-    pub fn get(&'static self) -> &'static Stack {
-        self.stack.get_or_init(|| {
-            end_with_process(&self.stack);
-            Stack::start(&(self.options)())
-        })
-    }
-}
-
-static SHARED: Mutex<Vec<&'static OnceLock<Stack>>> = Mutex::new(Vec::new());
-
-fn end_with_process(stack: &'static OnceLock<Stack>) {
-    static ONCE: Once = Once::new();
-    // SAFETY: the function stays where it is, takes nothing and does not unwind.
-    ONCE.call_once(|| unsafe {
-        libc::atexit(end_shared);
-    });
-    let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    all.push(stack);
-}
-
-extern "C" fn end_shared() {
-    let all = std::mem::take(&mut *SHARED.lock().unwrap_or_else(PoisonError::into_inner));
-    let stacks: Vec<&Stack> = all.iter().filter_map(|cell| cell.get()).collect();
-    for stack in &stacks {
-        let mut supervisor = stack
-            .supervisor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        drop(supervisor.commands.take());
-    }
-    for stack in stacks {
-        let mut supervisor = stack
-            .supervisor
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        supervisor.end();
-        let _ = std::fs::remove_dir_all(stack.run_dir.path());
     }
 }
 
