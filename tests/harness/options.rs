@@ -95,17 +95,18 @@ pub fn binary() -> PathBuf {
 }
 
 fn built(variable: &str, name: &str) -> PathBuf {
+    // A test runs in its package's folder; relative paths are meant from the root.
     let path = match std::env::var_os(variable) {
-        Some(path) => path.into(),
-        None => match std::env::var_os("CARGO_TARGET_DIR") {
-            Some(target) => Path::new(&target).join(name),
-            None => repository().join("target").join(name),
-        },
+        Some(path) => repository().join(path),
+        None => {
+            let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+            repository().join(target).join(name)
+        }
     };
-    assert!(
-        path.is_file(),
-        "{} is not there: run `scripts/run --build-only` first, or set {variable}",
-        path.display()
-    );
-    std::path::absolute(&path).expect("a file that is there has an absolute path")
+    path.canonicalize().unwrap_or_else(|_| {
+        panic!(
+            "{} is not there: run `scripts/run --build-only` first, or set {variable}",
+            path.display()
+        )
+    })
 }

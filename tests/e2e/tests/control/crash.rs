@@ -2,13 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gatelatch_harness::Control;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::eventually;
+use gatelatch_harness::{Control, Stack, StackOptions, eventually};
 use http::Method;
 use serde_json::json;
 

@@ -7,15 +7,10 @@ mod refusals;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Control;
-use gatelatch_harness::Shared;
-use gatelatch_harness::StackOptions;
 use gatelatch_harness::options::binary;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Control, Shared, StackOptions, user};
 use http::Method;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 static STACK: Shared = Shared::new(|| StackOptions::new().envoys(1, 1));
 

@@ -1,12 +1,10 @@
 //! A wrong configuration starts nothing.
 
 use std::path::Path;
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
 use gatelatch_harness::options::binary;
+use gatelatch_harness::{Stack, StackOptions};
 use serde_json::json;
 
 #[tokio::test]

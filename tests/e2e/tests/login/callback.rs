@@ -1,11 +1,9 @@
 //! The way back from the provider, and what must not come back that way.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, user};
 use url::Url;
 
-use crate::LOGIN_COOKIE;
-use crate::STACK;
+use crate::{LOGIN_COOKIE, STACK};
 
 #[tokio::test]
 async fn a_callback_used_twice_makes_no_second_session() {

@@ -7,15 +7,9 @@ mod several;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::Shared;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
 use gatelatch_harness::session::SESSION_COOKIE;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Kind, Shared, Stack, StackOptions, raw, user};
 use http::Method;
 use url::Url;
 

@@ -1,12 +1,9 @@
 //! Where a login leads when it is done.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, user};
 use url::Url;
 
-use crate::LIST_COOKIE;
-use crate::LOGIN_COOKIE;
-use crate::STACK;
+use crate::{LIST_COOKIE, LOGIN_COOKIE, STACK};
 
 #[tokio::test]
 async fn a_login_leads_back_to_the_page_first_asked_for_with_its_query() {

@@ -1,10 +1,8 @@
 //! Several logins of one browser, at once or one after the other.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, user};
 
-use crate::LOGIN_COOKIE;
-use crate::STACK;
+use crate::{LOGIN_COOKIE, STACK};
 
 #[tokio::test]
 async fn five_tabs_that_log_in_at_once_all_arrive() {

@@ -1,17 +1,13 @@
 //! The request that meets an expiry, and its response: both whole.
 
 use bytes::Bytes;
-use gatelatch_harness::Answer;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
 use gatelatch_harness::answer::sha256;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
 use gatelatch_harness::session::SESSION_COOKIE;
+use gatelatch_harness::{Answer, Browser, Kind, raw};
 use http::Method;
 
-use crate::STACK;
-use crate::expired_session;
+use crate::{STACK, expired_session};
 
 #[tokio::test]
 async fn a_body_of_any_size_survives_an_expiry() {

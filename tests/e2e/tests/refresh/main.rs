@@ -1,22 +1,15 @@
 //! Renewal of an expired session: nobody notices, and no token is spent twice.
 
 mod exchange;
+mod faults;
 
-use std::time::Instant;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::Shared;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::eventually;
 use gatelatch_harness::raw::tally;
 use gatelatch_harness::session::SESSION_COOKIE;
 use gatelatch_harness::transport::Transport;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Kind, Shared, Stack, StackOptions, eventually, user};
 use http::Method;
 
 /// Two Envoys of four workers; nothing is ever wrong here.

@@ -1,11 +1,8 @@
 //! Identity headers and cookies, as the application receives them.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::raw;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, raw, user};
 
-use crate::STACK;
-use crate::cookie_of;
+use crate::{STACK, cookie_of};
 
 /// Identity headers as an attacker may spell them.
 const SPOOFED: [&str; 12] = [

@@ -5,14 +5,9 @@ mod paths;
 mod refusals;
 
 use bytes::Bytes;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::Shared;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
 use gatelatch_harness::session::SESSION_COOKIE;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Kind, Shared, StackOptions, raw, user};
 use http::Method;
 use serde_json::json;
 

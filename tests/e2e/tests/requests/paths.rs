@@ -1,13 +1,9 @@
 //! Paths that only look public, and bytes that only look harmless.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Stack;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Stack, raw, user};
 
-use crate::STACK;
-use crate::cookie_of;
+use crate::{STACK, cookie_of};
 
 #[tokio::test]
 async fn no_spelling_of_a_path_makes_a_protected_page_public() {

@@ -1,16 +1,11 @@
 //! Sessions and requests that are refused.
 
 use bytes::Bytes;
-use gatelatch_harness::Answer;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::raw;
 use gatelatch_harness::session::SESSION_COOKIE;
-use gatelatch_harness::user;
+use gatelatch_harness::{Answer, Browser, Kind, raw, user};
 use http::Method;
 
-use crate::STACK;
-use crate::cookie_of;
+use crate::{STACK, cookie_of};
 
 #[tokio::test]
 async fn two_session_cookies_are_refused_whichever_is_right() {

@@ -1,14 +1,8 @@
 //! Revocations against time: expiries, restarts, and everybody at once.
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Shared;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::eventually;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Shared, Stack, StackOptions, eventually, user};
 use serde_json::json;
-use tokio::sync::Mutex;
-use tokio::sync::MutexGuard;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::eventually_refused;
 

@@ -1,20 +1,14 @@
 //! How soon a revocation holds on every worker of every Envoy.
 
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Stack;
 use gatelatch_harness::control::envoy_stats;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
 use gatelatch_harness::session::SESSION_COOKIE;
-use gatelatch_harness::user;
-use serde_json::Value;
-use serde_json::json;
+use gatelatch_harness::{Browser, Stack, raw, user};
+use serde_json::{Value, json};
 
-use crate::LIMIT;
-use crate::STACK;
+use crate::{LIMIT, STACK};
 
 const WORKERS: usize = 4;
 

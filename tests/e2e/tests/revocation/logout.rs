@@ -3,16 +3,11 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::eventually;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Kind, eventually, user};
 use http::Method;
 use url::Url;
 
-use crate::LIMIT;
-use crate::STACK;
-use crate::eventually_refused;
+use crate::{LIMIT, STACK, eventually_refused};
 
 #[tokio::test]
 async fn a_logout_ends_the_session_here_and_leads_to_the_providers() {

@@ -6,15 +6,9 @@ mod logout;
 
 use std::time::Duration;
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Shared;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::eventually;
-use gatelatch_harness::user;
+use gatelatch_harness::{Browser, Shared, Stack, StackOptions, eventually, user};
 use http::Method;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Two Envoys of four workers; each test has users of its own.
 static STACK: Shared = Shared::new(|| StackOptions::new().envoys(2, 4));

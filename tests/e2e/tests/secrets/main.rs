@@ -6,15 +6,10 @@ mod run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use gatelatch_harness::Browser;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
+use gatelatch_harness::{Browser, Stack, StackOptions};
 
-use crate::places::files;
-use crate::places::leaks;
-use crate::places::what_services_tell;
-use crate::run::everything_happens;
-use crate::run::issued_tokens;
+use crate::places::{files, leaks, what_services_tell};
+use crate::run::{everything_happens, issued_tokens};
 
 /// Secrets by what they are.
 type Secrets = BTreeMap<&'static str, Vec<String>>;

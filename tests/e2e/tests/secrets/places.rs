@@ -5,8 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use gatelatch_harness::Stack;
 use gatelatch_harness::transport::Transport;
-use http::HeaderMap;
-use http::Method;
+use http::{HeaderMap, Method};
 
 use crate::Secrets;
 

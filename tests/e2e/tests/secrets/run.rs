@@ -1,14 +1,10 @@
 //! A run in which everything happens.
 
 use bytes::Bytes;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Kind;
-use gatelatch_harness::Stack;
-use gatelatch_harness::eventually;
 use gatelatch_harness::session::SESSION_COOKIE;
+use gatelatch_harness::{Browser, Kind, Stack, eventually};
 use http::Method;
-use serde_json::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::Secrets;

@@ -1,16 +1,12 @@
 //! Clients that leave, and decisions that come in between.
 
 use gatelatch_harness::control::envoy_stats;
-use gatelatch_harness::eventually;
-use gatelatch_harness::raw;
 use gatelatch_harness::raw::Connection;
 use gatelatch_harness::session::SESSION_COOKIE;
+use gatelatch_harness::{eventually, raw};
 
-use crate::assert_one_refresh;
-use crate::begin;
-use crate::eventually_refreshing;
 use crate::expired_session;
-use crate::turn;
+use crate::faults::{assert_one_refresh, begin, eventually_refreshing, turn};
 
 const CLIENTS: usize = 100;
 

@@ -5,16 +5,9 @@ mod crashes;
 mod provider;
 mod races;
 
-use gatelatch_harness::Answer;
-use gatelatch_harness::Browser;
-use gatelatch_harness::Shared;
-use gatelatch_harness::Stack;
-use gatelatch_harness::StackOptions;
-use gatelatch_harness::eventually;
-use gatelatch_harness::user;
+use gatelatch_harness::{Answer, Browser, Shared, Stack, StackOptions, eventually};
 use serde_json::json;
-use tokio::sync::Mutex;
-use tokio::sync::MutexGuard;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 static STACK: Shared = Shared::new(|| {
@@ -43,17 +36,6 @@ async fn turn() -> (&'static Stack, MutexGuard<'static, ()>) {
     })
     .await;
     (stack, turn)
-}
-
-async fn expired_session(stack: &Stack, name: &str) -> (Browser, String) {
-    let name = user(name);
-    let browser = Browser::new();
-    let page = browser
-        .login(stack, &name, "/_gatelatch/login?return_to=/public/start")
-        .await;
-    page.expect(200);
-    browser.expired().await;
-    (browser, name)
 }
 
 /// Sends a request that will be held.

@@ -3,16 +3,12 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use gatelatch_harness::Kind;
-use gatelatch_harness::eventually;
 use gatelatch_harness::session::SESSION_COOKIE;
+use gatelatch_harness::{Kind, eventually};
 use http::Method;
 
-use crate::assert_one_refresh;
-use crate::begin;
-use crate::eventually_refreshing;
 use crate::expired_session;
-use crate::turn;
+use crate::faults::{assert_one_refresh, begin, eventually_refreshing, turn};
 
 #[tokio::test]
 async fn a_control_service_killed_during_a_refresh_loses_no_rotated_token() {

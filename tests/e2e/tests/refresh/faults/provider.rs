@@ -2,10 +2,8 @@
 
 use gatelatch_harness::eventually;
 
-use crate::assert_one_refresh;
-use crate::begin;
 use crate::expired_session;
-use crate::turn;
+use crate::faults::{assert_one_refresh, begin, turn};
 
 #[tokio::test]
 async fn a_slow_provider_gets_one_call_however_many_wait_and_longer_than_a_lease() {
