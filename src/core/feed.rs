@@ -53,7 +53,8 @@ impl Feed {
         }
         self.waiting = true;
         let staleness = config.revocation.max_staleness_ms;
-        let wait_ms = if head.synced_at_ms == 0 {
+        // After an outage the first answer must come at once: it ends the staleness.
+        let wait_ms = if head.synced_at_ms == 0 || self.failures > 0 {
             0
         } else {
             LONG_POLL_MS.min(staleness / 3)
@@ -102,11 +103,6 @@ impl Feed {
             },
             changed,
         })
-    }
-
-    /// Forgets a poll whose answer will never come, as when another VM held the lease meanwhile.
-    pub fn reset(&mut self) {
-        *self = Self::default();
     }
 }
 

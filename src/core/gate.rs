@@ -152,7 +152,9 @@ impl Gate {
     /// A live session, renewed beside its requests towards the end of its token's life.
     fn forward_live(&self, cleaned: Edits, known: &Rc<KnownToken>, env: &mut Env<'_>) -> Step {
         let early = self.config.refresh.early;
-        if early == 0 || env.now.saturating_add(early) < known.claims.exp {
+        // The session's last token has no successor.
+        let last = known.claims.exp >= known.claims.session_exp;
+        if early == 0 || last || env.now.saturating_add(early) < known.claims.exp {
             return Step::Forward(self.identified(cleaned, known));
         }
         if let Some(session) = known.renewed.take() {
@@ -261,9 +263,14 @@ impl Gate {
             |name: &[u8]| names.is_ours(name) && !(keep_jwt && name == names.session.as_bytes());
         let mut remove: Vec<Vec<u8>> = request.spoofed.iter().map(|name| name.to_vec()).collect();
         remove.dedup();
+        let mut cookie = without_ours(&request.cookies, ours);
+        if keep_jwt && cookie.is_none() && !request.cookies.is_empty() {
+            // A renewed token will take its place among the others: they must be at hand then.
+            cookie = Some(request.cookies.join(b"; ".as_slice()));
+        }
         Edits {
             remove,
-            cookie: without_ours(&request.cookies, ours),
+            cookie,
             ..Edits::default()
         }
     }

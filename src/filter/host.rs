@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use gatelatch_core::entropy::Entropy;
 use gatelatch_core::jose::{Algorithm, SignatureVerifier, VerifyKey};
-use gatelatch_core::step::Callout;
+use gatelatch_core::step::{Callout, Reply};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType, Status};
 
@@ -16,6 +16,16 @@ pub(crate) struct HeaderBlock(Vec<u8>);
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_get_header_map_pairs(map_type: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> u32;
 }
 
 impl HeaderBlock {
@@ -53,6 +63,45 @@ impl HeaderBlock {
         }
         Some(pairs)
     }
+}
+
+/// Answers a request here, with `gatelatch.<code>` as the response code details. Whether the host
+/// took it.
+pub(crate) fn send_local_response(reply: &Reply) -> bool {
+    let details = format!("gatelatch.{}", reply.code);
+    let headers = serialize(&reply.headers);
+    // SAFETY: the pointers are valid for the call, which keeps none of them.
+    let status = unsafe {
+        proxy_send_local_response(
+            reply.status,
+            details.as_ptr(),
+            details.len(),
+            reply.body.as_ptr(),
+            reply.body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            -1,
+        )
+    };
+    status == 0
+}
+
+/// The form that [`HeaderBlock`] reads.
+fn serialize(headers: &[(&'static str, String)]) -> Vec<u8> {
+    let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes();
+    let mut out = number(headers.len()).to_vec();
+    for (name, value) in headers {
+        out.extend_from_slice(&number(name.len()));
+        out.extend_from_slice(&number(value.len()));
+    }
+    for text in headers
+        .iter()
+        .flat_map(|(name, value)| [*name, value.as_str()])
+    {
+        out.extend_from_slice(text.as_bytes());
+        out.push(0);
+    }
+    out
 }
 
 /// The host's clock in Unix milliseconds.

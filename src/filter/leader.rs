@@ -21,8 +21,17 @@ impl Leader {
         Self { id, leading: false }
     }
 
+    /// As of the last tick.
     pub(crate) fn is_leading(&self) -> bool {
         self.leading
+    }
+
+    /// Whether the lease is still this VM's at this moment: a VM that was held up may have lost it
+    /// since its last tick, and must not write over what its successor has written.
+    pub(crate) fn still_leads(&self, shared: &Shared, now_ms: u64) -> bool {
+        let lease = shared.get("leader");
+        let lease = lease.as_ref().and_then(|(value, _)| decode(value));
+        self.leading && lease.is_some_and(|(holder, until)| holder == self.id && now_ms < until)
     }
 
     /// Renews the lease, or takes one that has run out. Whether this VM leads until the next tick.

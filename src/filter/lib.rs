@@ -27,16 +27,16 @@ mod root;
 mod shared;
 mod stats;
 mod stream;
+mod tell;
 mod worker;
 
 // The exported initialiser that the macro writes has no documentation of its own.
 #[allow(missing_docs)]
 mod start {
-    use super::root;
-    use proxy_wasm::types::LogLevel;
+    use super::{root, tell};
 
     proxy_wasm::main! {{
-        proxy_wasm::set_log_level(LogLevel::Info);
+        tell::install_log(log::LevelFilter::Info);
         proxy_wasm::set_root_context(|context_id| Box::new(root::Root::new(context_id)));
     }}
 }

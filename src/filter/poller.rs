@@ -24,6 +24,8 @@ pub(crate) struct Poller {
     leader: Leader,
     feed: Feed,
     discovery: Discovery,
+    /// Rises whenever polling begins anew: the answer to a poll of an earlier term is nobody's.
+    term: u32,
     /// Versions of the shared documents that this VM has taken over.
     seen_metadata: Option<u32>,
     seen_keys: Option<u32>,
@@ -38,6 +40,7 @@ impl Poller {
             leader: Leader::new(vm_id),
             feed: Feed::default(),
             discovery: Discovery::default(),
+            term: 0,
             seen_metadata: None,
             seen_keys: None,
             feed_failing: false,
@@ -58,13 +61,23 @@ impl Poller {
                     "another VM polls for this Envoy"
                 }
             );
-            worker.poller.feed.reset();
-            worker.poller.discovery = Discovery::default();
+            worker.poller.begin_anew();
         }
         Self::follow(worker);
         if leads {
             Self::lead(worker, now_ms);
         }
+    }
+
+    /// The term that a poll is made in.
+    pub(crate) fn term(&self) -> u32 {
+        self.term
+    }
+
+    fn begin_anew(&mut self) {
+        self.term = self.term.wrapping_add(1);
+        self.feed = Feed::default();
+        self.discovery = Discovery::default();
     }
 
     /// Takes over what shared data holds.
@@ -129,10 +142,11 @@ impl Poller {
 
     /// Takes the answer to a poll. A VM that no longer leads leaves writing to the one that does.
     pub(crate) fn on_reply(worker: &mut Worker, kind: PollKind, reply: CallReply<'_>) {
-        if !worker.poller.leader.is_leading() {
+        let now_ms = host::now_ms();
+        if !worker.poller.leader.still_leads(&worker.shared, now_ms) {
+            worker.poller.begin_anew();
             return;
         }
-        let now_ms = host::now_ms();
         match kind {
             PollKind::Feed => Self::on_feed(worker, reply, now_ms),
             PollKind::Provider(Document::Metadata) => Self::on_metadata(worker, reply, now_ms),

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::MetricType;
+use crate::tell::{self, MetricKind};
 
 /// The metrics of one VM; the host adds up what all VMs count.
 #[derive(Debug, Default)]
@@ -20,22 +19,22 @@ const LOG_EVERY_MS: u64 = 10_000;
 impl Stats {
     /// Counts one event of a stable name.
     pub(crate) fn count(&mut self, name: &str) {
-        if let Some(id) = self.id(MetricType::Counter, name) {
-            let _ = hostcalls::increment_metric(id, 1);
+        if let Some(id) = self.id(MetricKind::Counter, name) {
+            tell::increment(id);
         }
     }
 
     /// Sets a gauge.
     pub(crate) fn set(&mut self, name: &str, value: u64) {
-        if let Some(id) = self.id(MetricType::Gauge, name) {
-            let _ = hostcalls::record_metric(id, value);
+        if let Some(id) = self.id(MetricKind::Gauge, name) {
+            tell::record(id, value);
         }
     }
 
     /// Records how long a call took, in milliseconds.
     pub(crate) fn record(&mut self, name: &str, value_ms: u64) {
-        if let Some(id) = self.id(MetricType::Histogram, &format!("{name}_ms")) {
-            let _ = hostcalls::record_metric(id, value_ms);
+        if let Some(id) = self.id(MetricKind::Histogram, &format!("{name}_ms")) {
+            tell::record(id, value_ms);
         }
     }
 
@@ -52,14 +51,14 @@ impl Stats {
         due
     }
 
-    fn id(&mut self, kind: MetricType, name: &str) -> Option<u32> {
+    fn id(&mut self, kind: MetricKind, name: &str) -> Option<u32> {
         if let Some(id) = self.ids.get(name) {
             return Some(*id);
         }
         if self.ids.len() >= MAX_METRICS {
             return None;
         }
-        let id = hostcalls::define_metric(kind, &format!("gatelatch.{name}")).ok()?;
+        let id = tell::define_metric(kind, &format!("gatelatch.{name}"))?;
         self.ids.insert(name.to_owned(), id);
         Some(id)
     }

@@ -12,6 +12,7 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::host::{self, HeaderBlock};
 use crate::stats::Stats;
+use crate::tell;
 use crate::worker::{SharedWorker, Waiter};
 
 /// The context of one request.
@@ -162,13 +163,8 @@ fn answer(state: &RefCell<StreamState>, reply: Reply, stats: &mut Stats) {
     if reply.status >= 500 && stats.may_log(reply.code, host::now_ms()) {
         log::warn!("{} {}", reply.status, reply.code);
     }
-    let _ = hostcalls::set_property(vec!["gatelatch", "reason"], Some(reply.code.as_bytes()));
-    let headers = reply
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    if hostcalls::send_http_response(reply.status, headers, Some(reply.body.as_bytes())).is_err() {
+    tell::reason(reply.code);
+    if !host::send_local_response(&reply) {
         log::error!("the host refused a response");
     }
 }

@@ -51,7 +51,10 @@ enum Flight {
         waiter: Option<Waiter>,
         sent_at_ms: u64,
     },
-    Poll(PollKind),
+    Poll {
+        kind: PollKind,
+        term: u32,
+    },
 }
 
 impl Worker {
@@ -118,7 +121,8 @@ impl Worker {
     pub(crate) fn poll(&mut self, call: &Callout, kind: PollKind) -> bool {
         match host::dispatch(self.cluster(call.peer), call) {
             Ok(token) => {
-                self.in_flight.insert(token, Flight::Poll(kind));
+                let term = self.poller.term();
+                self.in_flight.insert(token, Flight::Poll { kind, term });
                 true
             }
             Err(_) => false,
@@ -142,7 +146,10 @@ impl Worker {
             None => CallReply::Failed,
         };
         match flight {
-            Flight::Poll(kind) => Poller::on_reply(self, kind, reply),
+            Flight::Poll { kind, term } if term == self.poller.term() => {
+                Poller::on_reply(self, kind, reply);
+            }
+            Flight::Poll { .. } => {}
             Flight::Job {
                 then,
                 waiter,

@@ -90,7 +90,7 @@ pub fn begin(gate: &mut Gate, request: &Request<'_>, env: &mut Env<'_>) -> Step 
     let Some(transaction) = open_transaction(gate, request, &params.state, env) else {
         return match gate.session(request, env) {
             // A second use by a browser that is logged in, as after "back": nothing is wrong.
-            Session::Live(_) => Step::Respond(reply::redirect(
+            Session::Live(_) | Session::Expired(_) => Step::Respond(reply::redirect(
                 302,
                 gate.config.public_url.join("/"),
                 Vec::new(),
