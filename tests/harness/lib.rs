@@ -3,7 +3,7 @@
 //! [`Stack`] is the whole product as processes of its own, [`Browser`] a client that keeps cookies
 //! as a browser does, [`raw`] one that sends any bytes, [`Control`] the administrator,
 //! [`Events`] what the OpenID provider saw, and [`eventually`] how a test waits: for a condition,
-//! never for a time. A helper that cannot do its work panics with a sentence: the test has failed.
+//! never for a time. What cannot do its work panics with a sentence: the test has failed.
 
 pub mod answer;
 pub mod browser;

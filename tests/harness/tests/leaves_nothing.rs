@@ -23,7 +23,9 @@ async fn a_stack_that_is_dropped_ends_all_its_processes_and_removes_its_director
 
 #[tokio::test]
 async fn a_stack_in_a_static_ends_when_its_process_is_killed() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let mut holder = Command::new(env!("CARGO_BIN_EXE_hold-stack"))
+        .env("TMPDIR", directory.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
