@@ -1,0 +1,1 @@
+"""The benchmark behind `make bench`: one Envoy, one listener per variant, interleaved rounds."""
