@@ -1,6 +1,7 @@
 //! What takes more than one step: login, refresh, logout.
 
 pub mod callback;
+mod keys;
 pub mod login;
 pub mod logout;
 pub mod refresh;

@@ -17,13 +17,12 @@ use sha2::{Digest as _, Sha256};
 use crate::control_api;
 use crate::cookie::{self, Found};
 use crate::denial::Denial;
+use crate::flow::keys;
 use crate::flow::login::{self, Transaction};
 use crate::gate::{Challenge, Env, Gate, Session};
-use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
-use crate::jose::jwks::JwkSet;
+use crate::id_token::{IdToken, IdTokenError, Nonce};
 use crate::mint;
 use crate::pending::Pending;
-use crate::provider;
 use crate::reply;
 use crate::request::Request;
 use crate::step::{CallReply, Reply, Step};
@@ -75,9 +74,6 @@ pub struct ExpectCreated {
     jti: String,
     session: SessionView,
 }
-
-/// Seconds between two fetches of the key set that an unknown key id may cause.
-const KEYS_REFETCH_WINDOW: u64 = 30;
 
 /// `GET /_gatelatch/callback?code=…&state=…&iss=…`.
 pub fn begin(gate: &mut Gate, request: &Request<'_>, env: &mut Env<'_>) -> Step {
@@ -161,9 +157,9 @@ impl ExpectTokens {
                 return self.login.refuse(gate, denial);
             }
         };
-        match validate(gate, &self.login, &tokens, env) {
+        match self.login.validate(gate, &tokens, env) {
             Ok(id_token) => ask_userinfo(gate, self.login, tokens, id_token, env),
-            Err(IdTokenError::UnknownKey) => match refetch_keys(gate, env) {
+            Err(IdTokenError::UnknownKey) => match keys::refetch(gate, env) {
                 Some(call) => Step::Await {
                     call,
                     then: Pending::ExpectKeys(Box::new(ExpectKeys {
@@ -180,8 +176,8 @@ impl ExpectTokens {
 
 impl ExpectKeys {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
-        take_keys(gate, &reply);
-        match validate(gate, &self.login, &self.tokens, env) {
+        keys::take(gate, &reply);
+        match self.login.validate(gate, &self.tokens, env) {
             Ok(id_token) => ask_userinfo(gate, self.login, self.tokens, id_token, env),
             Err(_) => self.login.refuse(gate, Denial::LoginInvalid),
         }
@@ -250,60 +246,21 @@ impl Login {
         Step::Respond(reply)
     }
 
+    /// The ID token of a login is required, and so is its nonce.
+    fn validate(
+        &self,
+        gate: &Gate,
+        tokens: &Tokens,
+        env: &Env<'_>,
+    ) -> Result<IdToken, IdTokenError> {
+        let nonce = Nonce::Required(&self.transaction.nonce);
+        keys::validate(gate, tokens, nonce, None, env)?.ok_or(IdTokenError::Malformed)
+    }
+
     fn close_cookies(&self, gate: &Gate) -> Vec<String> {
         let id = login::transaction_id(&self.transaction.state).unwrap_or_default();
         login::close_cookies(&gate.config.cookies, &self.challenge.open_logins, id)
     }
-}
-
-/// The key set once more, unless an unknown key has just caused the same.
-pub(crate) fn refetch_keys(gate: &mut Gate, env: &Env<'_>) -> Option<crate::step::Callout> {
-    let provider = &mut gate.provider;
-    if env.now
-        < provider
-            .keys_refetched_at
-            .saturating_add(KEYS_REFETCH_WINDOW)
-    {
-        return None;
-    }
-    provider.keys_refetched_at = env.now;
-    provider
-        .metadata
-        .as_ref()
-        .map(|metadata| provider::fetch(&metadata.jwks_uri))
-}
-
-/// Takes over a fetched key set; what cannot be used leaves the old one in place.
-pub(crate) fn take_keys(gate: &mut Gate, reply: &CallReply<'_>) {
-    let keys = reply.success().and_then(|body| JwkSet::parse(body).ok());
-    if let Some(keys) = keys.filter(|keys| keys.usable_keys() > 0) {
-        gate.provider.keys = keys;
-    }
-}
-
-fn validate(
-    gate: &Gate,
-    login: &Login,
-    tokens: &Tokens,
-    env: &Env<'_>,
-) -> Result<IdToken, IdTokenError> {
-    let token = tokens.id_token.as_ref().map_or("", Secret::reveal);
-    let algorithms = gate
-        .provider
-        .metadata
-        .as_ref()
-        .map(|metadata| metadata.id_token_algorithms.as_slice());
-    let expect = IdTokenExpect {
-        issuer: &gate.config.issuer,
-        client_id: &gate.config.client_id,
-        algorithms: algorithms.unwrap_or_default(),
-        nonce: Nonce::Required(&login.transaction.nonce),
-        now: env.now,
-        clock_skew: gate.config.clock_skew,
-        access_token: Some(tokens.access_token.reveal()),
-        sub: None,
-    };
-    id_token::validate(token, &expect, &gate.provider.keys, env.verifier)
 }
 
 /// Goes on to UserInfo where it is configured, otherwise straight to the session.

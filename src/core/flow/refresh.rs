@@ -15,7 +15,6 @@ mod outcome;
 
 use std::rc::Rc;
 
-use gatelatch_wire::Secret;
 use gatelatch_wire::session::{
     BeginOutcome, BeginRefresh, Claims, CompleteOutcome, CompleteRefresh, FailClass, FailOutcome,
     FailRefresh, GoneReason, RenewLease,
@@ -23,9 +22,9 @@ use gatelatch_wire::session::{
 
 use crate::control_api;
 use crate::denial::Denial;
-use crate::flow::callback::{refetch_keys, take_keys};
+use crate::flow::keys;
 use crate::gate::{Env, Gate, Held};
-use crate::id_token::{self, IdToken, IdTokenError, IdTokenExpect, Nonce};
+use crate::id_token::{IdToken, IdTokenError};
 use crate::known::KnownToken;
 use crate::mint;
 use crate::pending::Pending;
@@ -189,8 +188,8 @@ impl ExpectRefreshed {
             Ok(tokens) => tokens,
             Err(failure) => return report(gate, self.refresh, self.lease, failure),
         };
-        match validate(gate, &self.refresh.known, &tokens, env) {
-            Err(IdTokenError::UnknownKey) => match refetch_keys(gate, env) {
+        match self.refresh.validate(gate, &tokens, env) {
+            Err(IdTokenError::UnknownKey) => match keys::refetch(gate, env) {
                 Some(call) => {
                     let state = ExpectRefreshKeys {
                         refresh: self.refresh,
@@ -231,8 +230,8 @@ impl ExpectRefreshed {
 
 impl ExpectRefreshKeys {
     pub(crate) fn on_reply(self, gate: &mut Gate, reply: CallReply<'_>, env: &mut Env<'_>) -> Step {
-        take_keys(gate, &reply);
-        match validate(gate, &self.refresh.known, &self.tokens, env) {
+        keys::take(gate, &reply);
+        match self.refresh.validate(gate, &self.tokens, env) {
             Ok(id_token) => ask_userinfo(gate, self.refresh, self.lease, self.tokens, id_token),
             // Still unknown: the ID token counts as absent, which is allowed at a refresh, and the
             // rotated token is kept.
@@ -392,32 +391,4 @@ fn mismatch(gate: &Gate, refresh: Refresh, lease: String) -> Step {
             retry_after_s: None,
         },
     )
-}
-
-/// The refreshed ID token, which may be absent (OIDC Core 12.2).
-fn validate(
-    gate: &Gate,
-    known: &KnownToken,
-    tokens: &Tokens,
-    env: &Env<'_>,
-) -> Result<Option<IdToken>, IdTokenError> {
-    let Some(token) = tokens.id_token.as_ref().map(Secret::reveal) else {
-        return Ok(None);
-    };
-    let algorithms = gate
-        .provider
-        .metadata
-        .as_ref()
-        .map(|metadata| metadata.id_token_algorithms.as_slice());
-    let expect = IdTokenExpect {
-        issuer: &gate.config.issuer,
-        client_id: &gate.config.client_id,
-        algorithms: algorithms.unwrap_or_default(),
-        nonce: Nonce::Ignore,
-        now: env.now,
-        clock_skew: gate.config.clock_skew,
-        access_token: Some(tokens.access_token.reveal()),
-        sub: Some(&known.claims.sub),
-    };
-    id_token::validate(token, &expect, &gate.provider.keys, env.verifier).map(Some)
 }

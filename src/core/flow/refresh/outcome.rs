@@ -5,14 +5,32 @@ use gatelatch_wire::session::{GoneReason, SessionView};
 use super::Refresh;
 use crate::cookie;
 use crate::denial::Denial;
-use crate::flow::session_info;
+use crate::flow::{keys, session_info};
 use crate::gate::{Env, Gate, Goal};
+use crate::id_token::{IdToken, IdTokenError, Nonce};
 use crate::known::KnownToken;
 use crate::mint::{self, Minted};
 use crate::rules::Access;
 use crate::step::{Edits, Step};
+use crate::token_endpoint::Tokens;
 
 impl Refresh {
+    /// The refreshed ID token, which may be absent, and must be about the same user.
+    pub(super) fn validate(
+        &self,
+        gate: &Gate,
+        tokens: &Tokens,
+        env: &Env<'_>,
+    ) -> Result<Option<IdToken>, IdTokenError> {
+        keys::validate(
+            gate,
+            tokens,
+            Nonce::Ignore,
+            Some(&self.known.claims.sub),
+            env,
+        )
+    }
+
     /// The session is renewed: the request continues with a new cookie on its response.
     pub(super) fn go_on(
         self,
