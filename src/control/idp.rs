@@ -1,7 +1,7 @@
 //! The OpenID providers whose logout tokens are accepted, and their keys.
 //!
 //! Keys are fetched at the first logout token and again when one is signed by a key that is not
-//! known, but not more often than every [`REFETCH`], whatever arrives.
+//! known, but not more often than every half minute, whatever arrives.
 
 use std::sync::Mutex;
 use std::time::Duration;

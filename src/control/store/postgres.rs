@@ -6,6 +6,7 @@
 
 mod listener;
 mod statement;
+mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +17,6 @@ use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio_postgres::NoTls;
 use tokio_util::sync::CancellationToken;
 
 use self::listener::Message;
@@ -82,13 +82,17 @@ impl Postgres {
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .build()
-            .map_err(|error| OpenError::Connect(error.to_string()))?;
+        let pool = Pool::builder(Manager::from_config(
+            config.clone(),
+            tls::connector(),
+            manager,
+        ))
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .build()
+        .map_err(|error| OpenError::Connect(error.to_string()))?;
         prepare(&pool).await?;
         let closing = CancellationToken::new();
         let (jobs, waiting) = mpsc::channel(QUEUE);
@@ -168,6 +172,7 @@ fn config(url: &str) -> Result<tokio_postgres::Config, OpenError> {
     if config.get_application_name().is_none() {
         config.application_name("gatelatch");
     }
+    tls::settle(&mut config);
     Ok(config)
 }
 
@@ -205,7 +210,11 @@ fn explain(error: &dyn std::error::Error) -> String {
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    deepest.to_string()
+    let mut text = deepest.to_string();
+    if text.starts_with("invalid peer certificate") {
+        text += "; set SSL_CERT_FILE to a file with the certificate of its issuer";
+    }
+    text
 }
 
 async fn write(pool: Pool, mut jobs: mpsc::Receiver<Job>, signals: Arc<Signals>) {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, Socket};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 use tokio_util::sync::CancellationToken;
 
 use crate::gateways::Gateways;
@@ -91,7 +92,7 @@ async fn listen(
     signals: &Signals,
     gateways: &Gateways,
 ) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+    let (client, connection) = config.connect(super::tls::connector()).await?;
     let mut catching_up = pin!(catch_up(&client, signals));
     let mut following = pin!(follow(connection, signals, gateways));
     tokio::select! {
@@ -116,11 +117,15 @@ async fn catch_up(client: &Client, signals: &Signals) -> Result<(), tokio_postgr
     Ok(())
 }
 
-async fn follow(
-    mut connection: Connection<Socket, tokio_postgres::tls::NoTlsStream>,
+async fn follow<S, T>(
+    mut connection: Connection<S, T>,
     signals: &Signals,
     gateways: &Gateways,
-) -> Result<(), tokio_postgres::Error> {
+) -> Result<(), tokio_postgres::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
         if let AsyncMessage::Notification(notification) = message?
             && let Ok(message) = serde_json::from_str::<Message>(notification.payload())

@@ -21,15 +21,21 @@ folder=$(mktemp -d "${TMPDIR:-/tmp}/gatelatch-postgres.XXXXXX")
 trap 'exit 1' INT TERM HUP
 trap 'kill -INT $pid 2>/dev/null || :; wait $pid 2>/dev/null || :; rm -rf "$folder"' EXIT
 "$1/initdb" -D "$folder/data" -U postgres --auth=trust --no-sync -E UTF8 > "$folder/log" 2>&1 || { cat "$folder/log" >&2; exit 1; }
-"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=500 >> "$folder/log" 2>&1 &
+printf %s "$TEST_KEY" > "$folder/data/server.key"
+printf %s "$TEST_CERTIFICATE" > "$folder/data/server.crt"
+chmod 600 "$folder/data/server.key"
+"$1/postgres" -D "$folder/data" -k "$folder" -p "$2" -c listen_addresses=127.0.0.1 -c ssl=on -c max_connections=500 >> "$folder/log" 2>&1 &
 pid=$!
-until "$1/pg_isready" -q -h "$folder"; do [ $? -le 2 ] && kill -0 $pid || { cat "$folder/log" >&2; exit 1; }; done
+until "$1/pg_isready" -q -h "$folder" -p "$2"; do [ $? -le 2 ] && kill -0 $pid || { cat "$folder/log" >&2; exit 1; }; done
 echo "$folder"
 read -r _ || :
 "#;
 
 struct Server {
     folder: String,
+    port: String,
+    /// Of the server itself: nobody else has signed it.
+    certificate: String,
     programs: PathBuf,
     _script: Child,
     _stdin: ChildStdin,
@@ -40,10 +46,9 @@ pub(crate) fn database() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
     query("postgres", &format!("CREATE DATABASE {name}"));
-    format!(
-        "postgres://postgres@{}/{name}",
-        server().folder.replace('/', "%2F")
-    )
+    let server = server();
+    let folder = server.folder.replace('/', "%2F");
+    format!("postgres://postgres@{folder}:{}/{name}", server.port)
 }
 
 fn query(database: &str, sql: &str) -> String {
@@ -52,6 +57,8 @@ fn query(database: &str, sql: &str) -> String {
         .args([
             "-h",
             &server.folder,
+            "-p",
+            &server.port,
             "-U",
             "postgres",
             "-d",
@@ -73,6 +80,12 @@ fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
         let programs = programs();
+        let port = {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            free.local_addr().unwrap().port().to_string()
+        };
+        let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let certificate = signed.cert.pem();
         // PostgreSQL refuses to run as root.
         let mut command = Command::new(if is_root() { "setpriv" } else { "env" });
         if is_root() {
@@ -81,6 +94,9 @@ fn server() -> &'static Server {
         let mut script = command
             .args(["sh", "-c", SCRIPT, "sh"])
             .arg(&programs)
+            .arg(&port)
+            .env("TEST_CERTIFICATE", &certificate)
+            .env("TEST_KEY", signed.signing_key.serialize_pem())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -92,13 +108,27 @@ fn server() -> &'static Server {
             .read_line(&mut folder)
             .unwrap();
         assert!(!folder.is_empty(), "PostgreSQL did not start");
+        let folder = folder.trim().to_owned();
         Server {
-            folder: folder.trim().to_owned(),
+            folder,
+            port,
+            certificate,
             programs,
             _script: script,
             _stdin: stdin,
         }
     })
+}
+
+/// A database's URL over TLS, and the certificate to trust.
+pub(crate) fn database_over_tls() -> (String, &'static str) {
+    let name = database().rsplit('/').next().unwrap().to_owned();
+    let server = server();
+    let url = format!(
+        "postgres://postgres@localhost:{}/{name}?sslmode=require",
+        server.port
+    );
+    (url, &server.certificate)
 }
 
 fn is_root() -> bool {

@@ -64,7 +64,16 @@ impl Install {
     }
 
     fn start(&self) -> Process {
-        let child = self.serve().stderr(Stdio::piped()).spawn().unwrap();
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, env: &[(&str, &str)]) -> Process {
+        let child = self
+            .serve()
+            .envs(env.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut process = Process {
             child,
             url: String::new(),
@@ -252,4 +261,21 @@ fn a_termination_answers_those_who_wait_and_ends_well() {
     );
     assert_eq!(polling.join().unwrap(), empty);
     assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_database_server_is_spoken_to_over_tls_when_its_certificate_is_trusted() {
+    let install = Install::new();
+    let (url, certificate) = crate::postgres::database_over_tls();
+    install.write("ca.pem", certificate);
+    let store = ("GATELATCH_STORE", url.as_str());
+    let process = install.start_with(&[store, ("SSL_CERT_FILE", "ca.pem")]);
+    assert_eq!(Caller::of(&process.url).status("GET", "/readyz", None), 200);
+    let output = install.serve().envs([store]).output().unwrap();
+    let text = std::str::from_utf8(&output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text.contains("invalid peer certificate") && text.contains("SSL_CERT_FILE"),
+        "{text}"
+    );
 }

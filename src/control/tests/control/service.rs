@@ -162,6 +162,8 @@ impl Service {
         let url = format!("http://{}", told.recv().unwrap());
         self.running = Some(Running { url, stop, thread });
         eventually("the service is ready", || {
+            let running = self.running.as_ref().expect("just set");
+            assert!(!running.thread.is_finished(), "the service could not start");
             self.caller().status("GET", "/readyz", None) == 200
         });
     }
