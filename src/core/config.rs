@@ -144,6 +144,8 @@ pub struct CookieNames {
     pub login_prefix: String,
     /// The ids of the login transactions that this browser has open.
     pub logins: String,
+    /// Whether the next login of this browser must ask for the password.
+    pub reauthenticate: String,
 }
 
 impl CookieNames {
@@ -151,6 +153,7 @@ impl CookieNames {
     pub fn is_ours(&self, name: &[u8]) -> bool {
         name == self.session.as_bytes()
             || name == self.logins.as_bytes()
+            || name == self.reauthenticate.as_bytes()
             || name.starts_with(self.login_prefix.as_bytes())
     }
 }

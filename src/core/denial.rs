@@ -110,6 +110,16 @@ impl Denial {
         self.status() == 401
     }
 
+    /// Whether the user must prove anew who they are: a provider that still has a session of theirs
+    /// would lead a revoked user straight back in.
+    pub fn asks_for_reauthentication(self) -> bool {
+        matches!(
+            self,
+            Self::SessionRevoked
+                | Self::SessionEnded(GoneReason::Revoked | GoneReason::BackchannelLogout)
+        )
+    }
+
     /// One sentence for people.
     pub fn sentence(self) -> &'static str {
         match self {

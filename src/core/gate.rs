@@ -100,6 +100,8 @@ pub struct Challenge {
     pub return_to: String,
     /// Whether the browser has a session cookie that should go.
     pub had_cookie: bool,
+    /// Whether the next login must ask for the password.
+    pub reauthenticate: bool,
     /// Login transactions that this browser has open, oldest first.
     pub open_logins: Vec<String>,
 }
@@ -284,7 +286,7 @@ impl Gate {
     /// Refuses a request in the form that its sender understands.
     pub fn refuse(&self, challenge: &Challenge, denial: Denial, env: &mut Env<'_>) -> Step {
         if denial.asks_for_login() && challenge.navigation {
-            return login::redirect(self, challenge, env);
+            return login::redirect(self, challenge, Some(denial), env);
         }
         Step::Respond(reply::refusal(&self.config, challenge, denial))
     }
@@ -301,6 +303,8 @@ impl Gate {
                 "/".to_owned()
             },
             had_cookie: cookie::find(cookies(), &self.config.cookies.session) != Found::None,
+            reauthenticate: cookie::find(cookies(), &self.config.cookies.reauthenticate)
+                != Found::None,
             open_logins: login::open_logins(cookies(), &self.config.cookies),
         }
     }

@@ -29,7 +29,7 @@ pub struct KnownToken {
     /// Whether this VM has begun to renew the session before the token's expiry.
     pub early_begun: Cell<bool>,
     /// What came of it: the next response carries the cookie.
-    pub renewed: RefCell<Option<SessionView>>,
+    pub renewed: RefCell<Option<Box<SessionView>>>,
 }
 
 impl KnownToken {
@@ -89,7 +89,9 @@ impl KnownTokens {
 
     fn insert(&mut self, token: Box<[u8]>, known: Rc<KnownToken>) {
         if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            // Swapped and cleared, so that the tables are allocated once.
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         self.young.insert(token, known);
     }

@@ -32,11 +32,10 @@ pub fn refusal(config: &Config, challenge: &Challenge, denial: Denial) -> Reply 
             format!("Bearer realm=\"{realm}\"{error}"),
         ));
     }
+    let cookies = ended_cookies(config, challenge, denial);
+    headers.extend(cookies.into_iter().map(|value| ("set-cookie", value)));
     if denial.status() == 503 {
         headers.push(("retry-after", "2".to_owned()));
-    }
-    if denial.asks_for_login() && challenge.had_cookie {
-        headers.push(("set-cookie", cookie::clear(&config.cookies.session, "/")));
     }
     Reply {
         status: denial.status(),
@@ -44,6 +43,25 @@ pub fn refusal(config: &Config, challenge: &Challenge, denial: Denial) -> Reply 
         body,
         code: denial.code(),
     }
+}
+
+/// The cookies of an answer to a session that is over: its own goes, and who was revoked is
+/// remembered until the next login, which asks for the password.
+pub fn ended_cookies(config: &Config, challenge: &Challenge, denial: Denial) -> Vec<String> {
+    let names = &config.cookies;
+    let mut cookies = Vec::new();
+    if denial.asks_for_login() && challenge.had_cookie {
+        cookies.push(cookie::clear(&names.session, "/"));
+    }
+    if denial.asks_for_reauthentication() {
+        cookies.push(cookie::set(
+            &names.reauthenticate,
+            "1",
+            "/",
+            config.session.max_age,
+        ));
+    }
+    cookies
 }
 
 /// A redirect with cookies. 302 for navigations, 303 where a POST becomes a GET; never 307 or 308,
@@ -106,6 +124,7 @@ mod tests {
             navigation,
             return_to: "/".into(),
             had_cookie: true,
+            reauthenticate: false,
             open_logins: Vec::new(),
         }
     }
@@ -133,10 +152,8 @@ mod tests {
                 .starts_with("Bearer realm=")
         );
         let cleared = header(&reply, "set-cookie").unwrap();
-        assert!(
-            cleared.starts_with("__Host-gatelatch=; Path=/; Max-Age=0;")
-                && cleared.contains("; Secure")
-        );
+        assert!(cleared.starts_with("__Host-gatelatch=; Path=/; Max-Age=0;"));
+        assert!(cleared.contains("; Secure"));
     }
 
     #[test]

@@ -220,6 +220,9 @@ impl ExpectCreated {
             Ok(minted) => {
                 let mut cookies = vec![minted.set_cookie];
                 cookies.extend(self.login.close_cookies(gate));
+                if self.login.challenge.reauthenticate {
+                    cookies.push(cookie::clear(&gate.config.cookies.reauthenticate, "/"));
+                }
                 let location = gate
                     .config
                     .public_url

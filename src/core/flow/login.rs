@@ -59,13 +59,19 @@ pub fn begin(gate: &mut Gate, request: &Request<'_>, env: &mut Env<'_>) -> Step 
     }
     challenge.return_to =
         target.map_or_else(|| "/".to_owned(), |target| return_target(target.as_bytes()));
-    // A login begins beside the session that exists; it takes its place when it succeeds.
-    challenge.had_cookie = false;
-    redirect(gate, &challenge, env)
+    // It begins beside the session that exists, and takes its place when it succeeds.
+    redirect(gate, &challenge, None, env)
 }
 
-/// 302 to the IdP's authorization endpoint, with the transaction's cookie.
-pub fn redirect(gate: &Gate, challenge: &Challenge, env: &mut Env<'_>) -> Step {
+/// 302 to the IdP's authorization endpoint, with the transaction's cookie. Whoever was revoked must
+/// prove anew who they are (`prompt=login`, OIDC Core 3.1.2.1), unless the operator has configured
+/// a `prompt`: a provider that still has a session of theirs would lead them straight back in.
+pub fn redirect(
+    gate: &Gate,
+    challenge: &Challenge,
+    why: Option<Denial>,
+    env: &mut Env<'_>,
+) -> Step {
     let config = &gate.config;
     let Some(metadata) = &gate.provider.metadata else {
         return Step::Respond(reply::refusal(config, challenge, Denial::IdpUnavailable));
@@ -89,6 +95,12 @@ pub fn redirect(gate: &Gate, challenge: &Challenge, env: &mut Env<'_>) -> Step {
         .append_pair("code_challenge", &code_challenge(&transaction.verifier))
         .append_pair("code_challenge_method", "S256")
         .extend_pairs(&config.authorization_params);
+    let reauthenticate =
+        challenge.reauthenticate || why.is_some_and(Denial::asks_for_reauthentication);
+    let mut configured = config.authorization_params.iter().map(|(name, _)| name);
+    if reauthenticate && !configured.any(|name| name == "prompt") {
+        query.append_pair("prompt", "login");
+    }
     let endpoint = &metadata.authorization_endpoint;
     let separator = if endpoint.query.is_some() { '&' } else { '?' };
     let location = format!(
@@ -101,9 +113,10 @@ pub fn redirect(gate: &Gate, challenge: &Challenge, env: &mut Env<'_>) -> Step {
     let Some(mut set_cookies) = open_cookies(gate, challenge, &transaction, env) else {
         return Step::Respond(reply::refusal(config, challenge, Denial::MintFailed));
     };
-    if challenge.had_cookie {
-        set_cookies.insert(0, cookie::clear(&config.cookies.session, "/"));
-    }
+    set_cookies.extend(
+        why.into_iter()
+            .flat_map(|why| reply::ended_cookies(config, challenge, why)),
+    );
     Step::Respond(Reply {
         code: "login",
         ..reply::redirect(302, location, set_cookies)

@@ -223,6 +223,40 @@ fn revocations_hold_for_a_token_that_was_verified_before() {
 }
 
 #[test]
+fn a_revoked_user_must_authenticate_anew_and_another_need_not() {
+    let mut scene = Scene::new();
+    let cookie = scene.cookie();
+    let navigate = |cookie: &'static str| {
+        [
+            (":method", "GET"),
+            (":path", "/page"),
+            ("accept", "text/html"),
+            ("cookie", cookie),
+        ]
+    };
+    let location = |step| {
+        let reply = responded(step);
+        reply
+            .headers
+            .into_iter()
+            .find(|(name, _)| *name == "location")
+            .unwrap()
+            .1
+    };
+    assert!(!location(scene.request(&navigate("a=1"))).contains("prompt="));
+    scene.revoke(Digest::sid("sid-1"));
+    let revoked = [
+        (":method", "GET"),
+        (":path", "/page"),
+        ("accept", "text/html"),
+        ("cookie", cookie.as_str()),
+    ];
+    assert!(location(scene.request(&revoked)).ends_with("&prompt=login"));
+    let after = navigate("__Host-gatelatch-reauthenticate=1");
+    assert!(location(scene.request(&after)).ends_with("&prompt=login"));
+}
+
+#[test]
 fn nothing_is_accepted_before_the_first_sync_and_past_the_staleness() {
     let mut scene = Scene::new();
     let cookie = scene.cookie();
@@ -276,11 +310,15 @@ fn a_revocation_during_a_refresh_sets_no_cookie() {
     };
     let reply = responded(scene.reply(then, 200, &gone));
     assert_eq!((reply.status, reply.code), (401, "session_revoked"));
-    let cleared = reply
+    let cookies: Vec<_> = reply
         .headers
         .iter()
-        .any(|(name, value)| *name == "set-cookie" && value.contains("=; Path=/"));
-    assert!(cleared);
+        .filter(|(name, _)| *name == "set-cookie")
+        .map(|(_, value)| value)
+        .collect();
+    assert!(cookies[0].starts_with("__Host-gatelatch=; "));
+    assert!(cookies[1].starts_with("__Host-gatelatch-reauthenticate=1; "));
+    assert_eq!(cookies.len(), 2);
 }
 
 #[test]

@@ -11,13 +11,7 @@ use serde_json::json;
 
 #[tokio::test]
 async fn a_person_logs_in_works_over_an_expiry_is_revoked_and_lands_at_the_login_form() {
-    // With prompt=login a revoked user has to type the password again; without it the provider
-    // may still know them and let them in at once.
-    let stack = Stack::start(
-        &StackOptions::new()
-            .session_ttl("5s")
-            .filter_config(json!({"authorization_params": {"prompt": "login"}})),
-    );
+    let stack = Stack::start(&StackOptions::new().session_ttl("5s"));
     let person = Person::new("walk").await;
     let page = stack.url("/?view=orders");
 

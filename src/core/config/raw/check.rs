@@ -260,6 +260,7 @@ impl RawCookie {
             session: self.name.clone(),
             login_prefix: format!("__Secure-{bare}-login-"),
             logins: format!("__Host-{bare}-logins"),
+            reauthenticate: format!("__Host-{bare}-reauthenticate"),
         })
     }
 }

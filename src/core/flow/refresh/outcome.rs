@@ -40,7 +40,7 @@ impl Refresh {
         env: &mut Env<'_>,
     ) -> Step {
         let Some(held) = self.held else {
-            self.known.renewed.replace(Some(session.clone()));
+            self.known.renewed.replace(Some(Box::new(session.clone())));
             return Step::Done;
         };
         let jti = mint::fresh_id(env);
