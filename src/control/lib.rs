@@ -21,6 +21,7 @@ mod extract;
 mod gateways;
 pub mod idp;
 pub mod keyring;
+mod lease;
 mod metrics;
 mod ops;
 mod refresh;

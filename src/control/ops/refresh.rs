@@ -6,8 +6,9 @@ use gatelatch_wire::session::{
 };
 
 use super::{Policy, revocations, sessions};
-use crate::arbiter::{self, Begin, Complete, Fail, LeaseName};
+use crate::arbiter::{self, Begin, Complete, Fail};
 use crate::keyring::Column;
+use crate::lease::LeaseName;
 use crate::session::Session;
 use crate::store::{StoreError, Tx, Value};
 

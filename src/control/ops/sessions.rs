@@ -35,6 +35,20 @@ macro_rules! end_where {
 }
 pub(crate) use end_where;
 
+/// Lists sessions after `$1`, of issuer or gateway `$2`, with `$3` now and `$4` the limit.
+macro_rules! list_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            session_columns!(),
+            " FROM sessions WHERE sid > $1 AND \
+             (CAST($2 AS TEXT) IS NULL OR iss = $2 OR gateway = $2) AND ",
+            $condition,
+            " ORDER BY sid LIMIT $4"
+        )
+    };
+}
+
 /// Which sessions a listing shows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
@@ -119,28 +133,36 @@ pub(crate) async fn list(
     filter: &Filter,
     now: u64,
 ) -> Result<Vec<Session>, StoreError> {
-    let select = concat!(
-        "SELECT ",
-        session_columns!(),
-        " FROM sessions WHERE sid > $1 \
-         AND ($2 = 1 OR (ended_at IS NULL AND ends_at > $3)) \
-         AND (CAST($4 AS TEXT) IS NULL OR sub = $4) \
-         AND (CAST($5 AS TEXT) IS NULL OR iss = $5 OR gateway = $5) \
-         ORDER BY sid LIMIT $6"
-    );
     let params = [
         filter.after.as_str().into(),
-        u64::from(filter.ended).into(),
-        now.into(),
-        filter.sub.as_ref().into(),
         filter.iss.as_ref().into(),
+        now.into(),
         filter.limit.into(),
+        filter.sub.as_ref().into(),
     ];
-    tx.query(select, &params)
-        .await?
-        .iter()
-        .map(Session::from_row)
-        .collect()
+    // The condition on `sub` is spelled out where there is one, so that its index can be used.
+    let rows = match (&filter.sub, filter.ended) {
+        (None, false) => {
+            tx.query(
+                list_where!("ended_at IS NULL AND ends_at > $3"),
+                &params[..4],
+            )
+            .await?
+        }
+        (None, true) => {
+            tx.query(list_where!("CAST($3 AS BIGINT) > 0"), &params[..4])
+                .await?
+        }
+        (Some(_), false) => {
+            let live = list_where!("ended_at IS NULL AND ends_at > $3 AND sub = $5");
+            tx.query(live, &params).await?
+        }
+        (Some(_), true) => {
+            tx.query(list_where!("CAST($3 AS BIGINT) > 0 AND sub = $5"), &params)
+                .await?
+        }
+    };
+    rows.iter().map(Session::from_row).collect()
 }
 
 /// How many sessions are live.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::{Shared, transact};
-use crate::arbiter::LeaseName;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Body, Id, id};
+use crate::lease::LeaseName;
 use crate::ops::refresh as steps;
 use crate::store::StoreError;
 

@@ -4,11 +4,11 @@
 //! whatever waits for it into one transaction, so that many callers share one fsync.
 
 mod statement;
+mod threads;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -17,15 +17,12 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
 
-use self::statement::{Session, Translated};
+use self::statement::Session;
 use super::signals::Signals;
-use super::{Effects, Job, Pending, Store, StoreError, Tx, schema};
+use super::{Effects, Job, Store, StoreError, Tx, schema};
 
 /// How many jobs may wait for the writer, and for the readers.
 const QUEUE: usize = 20_000;
-
-/// The most jobs of one transaction.
-const BATCH: usize = 1_000;
 
 const READERS: usize = 2;
 
@@ -74,14 +71,16 @@ impl Sqlite {
         prepare(&mut connection)?;
         let (writer, jobs) = mpsc::sync_channel(QUEUE);
         let mut threads = vec![spawn("store-writer", move || {
-            write(connection, &jobs, &signals)
+            threads::write(connection, &jobs, &signals)
         })?];
         let (readers, jobs) = mpsc::sync_channel(QUEUE);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..READERS {
             let connection = connect(path)?;
             let jobs = Arc::clone(&jobs);
-            threads.push(spawn("store-reader", move || read(connection, &jobs))?);
+            threads.push(spawn("store-reader", move || {
+                threads::read(connection, &jobs)
+            })?);
         }
         Ok(Self {
             queues: Mutex::new(Some(Queues { writer, readers })),
@@ -182,113 +181,6 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
-}
-
-fn write(mut connection: Connection, jobs: &mpsc::Receiver<Job>, signals: &Signals) {
-    let mut translated = HashMap::new();
-    while let Ok(first) = jobs.recv() {
-        let waiting = std::iter::once(first).chain(jobs.try_iter()).take(BATCH);
-        let mut batch = Batch::default();
-        let failure = match batch.commit(&mut connection, &mut translated, waiting) {
-            Ok(()) => {
-                signals.raise(&batch.effects);
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, jobs = batch.done.len(), "sqlite failed");
-                let _ = connection.execute_batch("ROLLBACK");
-                Some(StoreError::Failed)
-            }
-        };
-        batch
-            .done
-            .into_iter()
-            .for_each(|pending| pending.send(failure));
-    }
-}
-
-/// Jobs that share one transaction, and so one fsync.
-#[derive(Default)]
-struct Batch {
-    done: Vec<Pending>,
-    effects: Effects,
-}
-
-impl Batch {
-    /// Runs the jobs and commits. After an error none of them counts, and the rest of `jobs` is
-    /// left to be dropped, which answers them too.
-    fn commit(
-        &mut self,
-        connection: &mut Connection,
-        translated: &mut Translated,
-        jobs: impl Iterator<Item = Job>,
-    ) -> Result<(), rusqlite::Error> {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for job in jobs {
-            self.run(connection, translated, job)?;
-            if connection.is_autocommit() {
-                // SQLite itself gave the transaction up, as it does when the disk is full.
-                return Err(rusqlite::Error::InvalidQuery);
-            }
-        }
-        connection.execute_batch("COMMIT")
-    }
-
-    fn run(
-        &mut self,
-        connection: &mut Connection,
-        translated: &mut Translated,
-        job: Job,
-    ) -> Result<(), rusqlite::Error> {
-        connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-        let ran = run(connection, translated, job);
-        let keep = ran.as_ref().is_some_and(|(pending, _)| pending.is_ok());
-        if !keep && !connection.is_autocommit() {
-            connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
-        }
-        if let Some((pending, effects)) = ran {
-            self.done.push(pending);
-            self.effects.merge(effects);
-        }
-        if !connection.is_autocommit() {
-            connection.prepare_cached("RELEASE job")?.execute([])?;
-        }
-        Ok(())
-    }
-}
-
-fn read(mut connection: Connection, jobs: &Mutex<mpsc::Receiver<Job>>) {
-    let mut translated = HashMap::new();
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if let Err(error) = connection.execute_batch("BEGIN DEFERRED") {
-            tracing::error!(%error, "sqlite failed");
-            job.refuse(StoreError::Failed);
-            continue;
-        }
-        let ran = run(&mut connection, &mut translated, job);
-        let _ = connection.execute_batch("ROLLBACK");
-        if let Some((pending, _)) = ran {
-            pending.send(None);
-        }
-    }
-}
-
-/// Runs a job; None when it panicked, which must not take the thread along: dropping its reply has
-/// answered it.
-fn run(
-    connection: &mut Connection,
-    translated: &mut Translated,
-    job: Job,
-) -> Option<(Pending, Effects)> {
-    let mut session = Session {
-        connection,
-        translated,
-    };
-    let ran = catch_unwind(AssertUnwindSafe(|| job.run(&mut session).now_or_never()));
-    // Every statement of a SQLite session is ready at once, so a job never has to wait.
-    ran.ok().flatten()
 }
 
 #[cfg(test)]
