@@ -12,7 +12,6 @@ use proxy_wasm::types::{Action, MapType};
 
 use crate::host::{self, HeaderBlock};
 use crate::stats::Stats;
-use crate::tell;
 use crate::worker::{SharedWorker, Waiter};
 
 /// The context of one request.
@@ -163,7 +162,6 @@ fn answer(state: &RefCell<StreamState>, reply: Reply, stats: &mut Stats) {
     if reply.status >= 500 && stats.may_log(reply.code, host::now_ms()) {
         log::warn!("{} {}", reply.status, reply.code);
     }
-    tell::reason(reply.code);
     if !host::send_local_response(&reply) {
         log::error!("the host refused a response");
     }

@@ -1,4 +1,4 @@
-//! Host calls that only tell an operator something: logs, metrics, the reason of a refusal.
+//! Host calls that only tell an operator something: logs and metrics.
 //!
 //! The SDK panics when the host refuses one, as it does under an operator's list of allowed
 //! capabilities that leaves it out. No request may fail for that: what cannot be told is not told.
@@ -11,7 +11,6 @@ unsafe extern "C" {
     fn proxy_define_metric(kind: u32, name: *const u8, size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_record_metric(id: u32, value: u64) -> u32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, size: usize) -> u32;
 }
 
 const OK: u32 = 0;
@@ -44,14 +43,6 @@ pub(crate) fn increment(metric: u32) {
 pub(crate) fn record(metric: u32, value: u64) {
     // SAFETY: plain numbers.
     unsafe { proxy_record_metric(metric, value) };
-}
-
-/// Notes on the stream why it was answered here: `%FILTER_STATE(wasm.gatelatch.reason:PLAIN)%`.
-pub(crate) fn reason(code: &str) {
-    // The ABI separates the parts of a path by zero bytes.
-    let path = b"gatelatch\0reason";
-    // SAFETY: the pointers are valid for the call, which keeps none of them.
-    unsafe { proxy_set_property(path.as_ptr(), path.len(), code.as_ptr(), code.len()) };
 }
 
 /// Sends the log, and the last words of a trap, to the host.

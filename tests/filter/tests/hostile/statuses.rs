@@ -51,7 +51,6 @@ fn a_forgotten_capability_for_telling_the_operator_something_costs_no_worker() {
         "proxy_define_metric",
         "proxy_increment_metric",
         "proxy_record_metric",
-        "proxy_set_property",
         "proxy_log",
         "proxy_call_foreign_function",
     ]
