@@ -5,8 +5,8 @@
 //!
 //! - **All calls are made from the root context.** A reply that belongs to a stream is dropped with
 //!   the stream, and a rotated refresh token with it. A stream therefore puts its call into the
-//!   worker's outbox and wakes the root through a shared queue of the worker's own ([`worker`]).
-//! - **Headers are bytes.** The SDK's string getters trap on what is not UTF-8 ([`host`]).
+//!   worker's outbox and wakes the root through a shared queue of the worker's own (`worker.rs`).
+//! - **Headers are bytes.** The SDK's string getters trap on what is not UTF-8 (`host.rs`).
 //! - **A trap is an outage** of every request on its VM: nothing here may panic.
 //!
 //! [`Step`]: gatelatch_core::step::Step
