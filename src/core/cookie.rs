@@ -35,10 +35,8 @@ pub fn without(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
     if !pairs(line).any(|(name, _)| ours(name)) {
         return None;
     }
-    let kept = line
-        .split(|byte| *byte == b';')
-        .filter(|piece| !ours(split(piece).0));
-    let mut rest = Vec::with_capacity(line.len());
+    let kept = pieces(line).filter(|piece| !ours(split(piece).0));
+    let mut rest = Vec::new();
     for piece in kept {
         if rest.is_empty() {
             rest.extend_from_slice(piece.trim_ascii_start());
@@ -52,17 +50,33 @@ pub fn without(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
 
 /// The cookies of one header line.
 pub fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    line.split(|byte| *byte == b';').map(split)
+    pieces(line).map(split)
+}
+
+/// What lies between semicolons. A session cookie is hundreds of bytes long and looked through on
+/// every request: eight bytes at a time.
+fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let (piece, after) = cut(line, b';').map_or((line, None), |(a, b)| (a, Some(b)));
+        rest = after;
+        Some(piece)
+    })
 }
 
 fn split(piece: &[u8]) -> (&[u8], &[u8]) {
-    let mut halves = piece.splitn(2, |byte| *byte == b'=');
-    match (halves.next(), halves.next()) {
-        (Some(name), Some(value)) => (name.trim_ascii(), value.trim_ascii()),
+    match cut(piece, b'=') {
+        Some((name, value)) => (name.trim_ascii(), value.trim_ascii()),
         // A nameless cookie: RFC 6265bis section 5.6 gives it an empty name.
-        (Some(value), None) => (b"", value.trim_ascii()),
-        _ => (b"", b""),
+        None => (b"", piece.trim_ascii()),
     }
+}
+
+/// What is before and behind the first `separator`.
+fn cut(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr::memchr(separator, text)?)?;
+    Some((before, rest.get(1..)?))
 }
 
 /// A `Set-Cookie` value (RFC 6265bis section 4.1) with the attributes that `__Host-` and

@@ -279,7 +279,7 @@ impl Gate {
 
     /// The cleaned request with the identity of its session.
     pub fn identified(&self, mut cleaned: Edits, known: &KnownToken) -> Edits {
-        cleaned.add.clone_from(&known.identity);
+        cleaned.add = Rc::clone(&known.identity);
         cleaned
     }
 
@@ -327,20 +327,17 @@ impl Gate {
 }
 
 fn without_ours(lines: &[&[u8]], ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-    let edited: Vec<Option<Vec<u8>>> = lines
-        .iter()
-        .map(|line| cookie::without(line, &ours))
-        .collect();
-    if edited.iter().all(Option::is_none) {
-        return None;
+    let (mut kept, mut any) = (Vec::new(), false);
+    for line in lines {
+        let edited = cookie::without(line, &ours);
+        any |= edited.is_some();
+        let line = edited.as_deref().unwrap_or(line);
+        if !kept.is_empty() && !line.is_empty() {
+            kept.extend_from_slice(b"; ");
+        }
+        kept.extend_from_slice(line);
     }
-    let kept: Vec<Vec<u8>> = edited
-        .into_iter()
-        .zip(lines)
-        .map(|(edited, line)| edited.unwrap_or_else(|| line.to_vec()))
-        .filter(|line| !line.is_empty())
-        .collect();
-    Some(kept.join(b"; ".as_slice()))
+    any.then_some(kept)
 }
 
 #[cfg(test)]

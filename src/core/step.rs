@@ -1,5 +1,7 @@
 //! What the core answers to an event: exactly one [`Step`].
 
+use std::rc::Rc;
+
 use crate::pending::Pending;
 
 /// The one answer to one event. The shell performs it and knows nothing else.
@@ -34,8 +36,8 @@ pub enum Step {
 pub struct Edits {
     /// Header names to remove, with every value they have. Removals come before additions.
     pub remove: Vec<Vec<u8>>,
-    /// Headers to add.
-    pub add: Vec<(String, String)>,
+    /// Headers to add; shared with what is known of the session.
+    pub add: Rc<[(String, String)]>,
     /// What replaces the `Cookie` lines; None leaves them alone, an empty value removes them.
     pub cookie: Option<Vec<u8>>,
     /// `Set-Cookie` values for the response, whatever the response is.

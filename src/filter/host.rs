@@ -42,26 +42,26 @@ impl HeaderBlock {
         }
     }
 
-    /// Names and values in order.
-    pub(crate) fn pairs(&self) -> Vec<(&[u8], &[u8])> {
-        self.parse().unwrap_or_default()
-    }
-
-    fn parse(&self) -> Option<Vec<(&[u8], &[u8])>> {
-        let (count, lengths) = self.0.split_first_chunk::<4>()?;
-        let count = u32::from_le_bytes(*count) as usize;
-        let (lengths, mut text) = lengths.split_at_checked(count.checked_mul(8)?)?;
-        let mut pairs = Vec::with_capacity(count);
-        for pair in lengths.as_chunks::<8>().0 {
-            let [a, b, c, d, e, f, g, h] = *pair;
+    /// Names and values in order, read in place.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (lengths, mut text) = self.parts().unwrap_or_default();
+        lengths.iter().map_while(move |length| {
+            let [a, b, c, d, e, f, g, h] = *length;
             let (name, rest) = text.split_at_checked(u32::from_le_bytes([a, b, c, d]) as usize)?;
             let (value, rest) = rest
                 .get(1..)?
                 .split_at_checked(u32::from_le_bytes([e, f, g, h]) as usize)?;
             text = rest.get(1..)?;
-            pairs.push((name, value));
-        }
-        Some(pairs)
+            Some((name, value))
+        })
+    }
+
+    /// The lengths of all pairs, and what they are the lengths of.
+    fn parts(&self) -> Option<(&[[u8; 8]], &[u8])> {
+        let (count, rest) = self.0.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let (lengths, text) = rest.split_at_checked(count.checked_mul(8)?)?;
+        Some((lengths.as_chunks().0, text))
     }
 }
 

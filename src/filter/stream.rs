@@ -144,7 +144,7 @@ fn forward(state: &RefCell<StreamState>, edits: Edits, stats: &mut Stats) {
         }
         None => {}
     }
-    for (name, value) in &edits.add {
+    for (name, value) in edits.add.iter() {
         let _ = hostcalls::add_map_value(MapType::HttpRequestHeaders, name, value);
     }
     if let Some(note) = edits.note {
@@ -190,7 +190,6 @@ fn protect_session_cookie(name: &str) {
     let lines = || {
         headers
             .pairs()
-            .into_iter()
             .filter(|(header, _)| *header == b"set-cookie")
             .map(|(_, line)| line)
     };
