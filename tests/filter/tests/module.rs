@@ -36,7 +36,7 @@ const USED: [&str; 28] = [
 ];
 
 /// What the SDK names in callbacks of its own that this filter never reaches.
-const NAMED: [&str; 12] = [
+const NAMED: [&str; 13] = [
     "env.proxy_close_stream",
     "env.proxy_done",
     "env.proxy_get_property",
@@ -49,6 +49,7 @@ const NAMED: [&str; 12] = [
     "env.proxy_resolve_shared_queue",
     "env.proxy_set_buffer_bytes",
     "env.proxy_set_header_map_pairs",
+    "env.proxy_set_property",
 ];
 
 #[test]
