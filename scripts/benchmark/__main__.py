@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.build import WASM_TARGET, cargo, set_up_and_build
+from stack.build import WASM_TARGET, cargo, set_up_and_build, ship
 from stack.children import Child, stop_all
 from stack.console import Console
 from stack.errors import Failure, Stopped
@@ -21,7 +21,7 @@ from stack.options import ROOT, read_options
 
 from . import chart, report
 from .measure import medians, run_rounds
-from .stage import Stage
+from .stage import FLOOR, Stage, compared
 from .variants import MEMORY_VARIANTS, TWO_WORKER_VARIANTS, UPSTREAM_VARIANTS, VARIANTS
 
 RUN = ROOT / ".run"
@@ -106,7 +106,9 @@ def run(arguments: argparse.Namespace, directory: Path, console: Console, childr
     if options.build:
         with console.step("compared filters"):
             packages = ["-p", "gatelatch-bench-noop", "-p", "gatelatch-bench-floor"]
-            cargo(["--release", "--target", WASM_TARGET, *packages], directory / "logs" / "build.log", console)
+            log = directory / "logs" / "build.log"
+            cargo(["--release", "--target", WASM_TARGET, *packages], log, console)
+            ship(compared("floor"), FLOOR, log)
     stage = Stage(options, console, children, arguments.floor)
     stage.start_peers()
     result = {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())} | report.about(options, stage.cpus.told())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +13,7 @@ from .errors import Failure
 from .options import ROOT, Options
 
 WASM_TARGET = "wasm32-wasip1"
+SHIP = ROOT / "scripts" / "ship-wasm"
 TELL_EVERY = 10.0
 
 
@@ -30,7 +31,7 @@ def set_up_and_build(options: Options, console: Console) -> None:
     with console.step("filter"):
         cargo(["--release", "--target", WASM_TARGET, "-p", "gatelatch-filter"], log, console)
         built = target_dir() / WASM_TARGET / "release" / "gatelatch_filter.wasm"
-        publish(built, target_dir() / "gatelatch.wasm")
+        ship(built, target_dir() / "gatelatch.wasm", log)
     if not options.build_binary:
         return
     with console.step("control service"):
@@ -41,11 +42,19 @@ def target_dir() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 
 
-def publish(built: Path, to: Path) -> None:
-    """Copies in one step, so that an Envoy that starts meanwhile never reads half a module."""
-    new = to.with_name(to.name + ".new")
-    shutil.copyfile(built, new)
+def ship(built: Path, to: Path, log: Path) -> None:
+    """Makes the module that is shipped, when it would be another than the one that is there. In one
+    step, so that an Envoy that starts meanwhile never reads half a module."""
+    made_from = hashlib.sha256(built.read_bytes() + SHIP.read_bytes()).hexdigest()
+    stamp, new = to.with_name(to.name + ".made-from"), to.with_name(to.name + ".new")
+    if to.is_file() and stamp.is_file() and stamp.read_text() == made_from:
+        return
+    with log.open("ab") as out:
+        done = subprocess.run([SHIP, built, new], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    if done.returncode != 0:
+        raise Failure(f"the filter could not be made ready to ship; all output is in {log}", log.read_text(errors="replace").splitlines()[-10:])
     new.replace(to)
+    stamp.write_text(made_from)
 
 
 def cargo(arguments: list[str], log: Path, console: Console) -> None:

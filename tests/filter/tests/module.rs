@@ -75,7 +75,6 @@ fn the_module_has_the_callbacks_of_abi_0_2_1_that_it_lives_by() {
         "proxy_on_http_call_response",
         "proxy_on_request_headers",
         "proxy_on_response_headers",
-        "proxy_on_done",
         "proxy_on_delete",
     ] {
         assert!(
