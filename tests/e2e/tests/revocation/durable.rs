@@ -41,9 +41,10 @@ async fn a_revoked_session_cannot_be_refreshed() {
 async fn a_cut_for_all_ends_every_session_and_lets_everybody_log_in_again() {
     let stack = OWN.get();
     let _turn = turn(stack).await;
+    let users = [user("ada"), user("bob")];
     let browsers = [
-        logged_in_briefly(stack, &user("ada")).await,
-        logged_in_briefly(stack, &user("bob")).await,
+        logged_in_briefly(stack, &users[0]).await,
+        logged_in_briefly(stack, &users[1]).await,
     ];
     let (control, everybody) = (stack.control(), json!({"kind": "all"}));
     let call = control.post("/v1/revocations?wait=enforced", &everybody);
@@ -54,7 +55,7 @@ async fn a_cut_for_all_ends_every_session_and_lets_everybody_log_in_again() {
             .is_some_and(|count| count >= 2),
         "{answer}"
     );
-    for browser in &browsers {
+    for (browser, name) in browsers.iter().zip(&users) {
         assert_eq!(
             browser
                 .copy()
@@ -69,11 +70,8 @@ async fn a_cut_for_all_ends_every_session_and_lets_everybody_log_in_again() {
             browser.copy().fetch(&stack.url_at(1, "/api")).await.status,
             401
         );
-        let page = browser.open(&stack.url("/again")).await;
-        assert_eq!(
-            browser.follow(page).await.expect(200).echo().0["path"],
-            "/again"
-        );
+        let page = browser.login(stack, name, "/again").await.expect(200);
+        assert_eq!(page.echo().0["path"], "/again");
     }
 }
 

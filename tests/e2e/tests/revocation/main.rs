@@ -112,7 +112,8 @@ async fn an_administrator_ends_one_session_by_its_id() {
 #[tokio::test]
 async fn a_navigation_with_a_revoked_session_leads_to_the_login_and_loses_the_cookie() {
     let stack = STACK.get();
-    let browser = Browser::logged_in(stack, &user("ada")).await;
+    let ada = user("ada");
+    let browser = Browser::logged_in(stack, &ada).await;
     stack
         .control()
         .revoke_sid(&browser.session().text("sid"))
@@ -121,8 +122,11 @@ async fn a_navigation_with_a_revoked_session_leads_to_the_login_and_loses_the_co
     let answer = browser.open(&stack.url("/page?x=1")).await.expect(302);
     assert!(answer.location().starts_with(&stack.ready.issuer));
     assert_eq!(browser.maybe_session(), None);
-    // The provider still knows the user: a new session, at the page first asked for.
-    let page = browser.follow(answer).await.expect(200);
+    // The provider still knows the user, and asks for the password all the same.
+    let form = browser.follow(answer).await.expect(200);
+    assert!(form.text().contains("name=\"password\""));
+    let back = browser.type_name(form.url(), &ada).await;
+    let page = browser.follow(back).await.expect(200);
     assert_eq!(page.echo().0["path"], "/page?x=1");
 }
 
