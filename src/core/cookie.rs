@@ -32,20 +32,19 @@ pub fn find<'a>(lines: impl IntoIterator<Item = &'a [u8]>, name: &str) -> Found<
 /// `line` without the cookies that `ours` claims by name. None: nothing of ours was in it. What
 /// stays, stays byte for byte.
 pub fn without(line: &[u8], ours: impl Fn(&[u8]) -> bool) -> Option<Vec<u8>> {
-    if !pairs(line).any(|(name, _)| ours(name)) {
-        return None;
-    }
-    let kept = pieces(line).filter(|piece| !ours(split(piece).0));
-    let mut rest = Vec::new();
-    for piece in kept {
-        if rest.is_empty() {
+    let (mut rest, mut any) = (Vec::new(), false);
+    for piece in pieces(line) {
+        if ours(split(piece).0) {
+            any = true;
+        } else if rest.is_empty() {
+            rest.reserve(line.len());
             rest.extend_from_slice(piece.trim_ascii_start());
         } else {
             rest.push(b';');
             rest.extend_from_slice(piece);
         }
     }
-    Some(rest)
+    any.then_some(rest)
 }
 
 /// The cookies of one header line.
@@ -54,7 +53,7 @@ pub fn pairs(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// What lies between semicolons. A session cookie is hundreds of bytes long and looked through on
-/// every request: eight bytes at a time.
+/// every request: by words, not by bytes.
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(line);
     std::iter::from_fn(move || {
