@@ -44,7 +44,7 @@ UPSTREAM_VARIANTS = [v for v in VARIANTS if v.name in ("bare", "noop_wasm", "flo
 TWO_WORKER_VARIANTS = [v for v in VARIANTS if v.name in ("bare", "noop_wasm", "floor", "gatelatch_1m", "jwt_authn_hs256", "oauth2", "ext_authz_noop")]
 MEMORY_VARIANTS = [v for v in VARIANTS if v.name in ("bare", "noop_wasm", "jwt_authn_cached", "oauth2", "gatelatch_0", "gatelatch_1m")]
 
-# What the issue of a figure is measured against: (numerator, denominator, at least).
+# What is promised: (one, other, by at least which factor the one is faster).
 TARGETS = [
     ("gatelatch_1m", "noop_wasm", 0.85),
     ("gatelatch_1m", "floor", 0.95),
